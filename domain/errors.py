@@ -1,0 +1,119 @@
+"""How the platform fails. Never how a script ended: that is a RunOutcome.
+
+PlatformError                          code                   another attempt may help
+|-- SandboxUnavailable                 sandbox_unavailable    yes: a control is not in force
+|-- EnvironmentUnavailable             environment_unavailable no: not configured, or not what it was
+|   `-- EnvironmentChanged             environment_changed    no: trial and execution would differ
+|-- ImageUnavailable                   image_unavailable      no
+|-- Unschedulable                      unschedulable          yes
+|-- NodeLost                           node_lost              no: it may still be running
+|-- WorkerLost                         worker_lost            no: begun, and never begun twice
+|-- RunnerLost                         runner_lost            no: ended without a receipt or evidence
+|-- ScriptMissing                      script_missing         no: deleted meanwhile
+|-- AnalyserFailed                     analyser_failed        yes
+|-- StorageUnavailable                 storage_unavailable    yes
+|-- WorkflowsUnavailable               workflows_unavailable  yes: Temporal is away
+`-- StopUnconfirmed                    stop_unconfirmed       no: somebody has to look
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+MAX_MESSAGE = 500
+"""Longer text is cut: errors travel through histories and logs."""
+
+
+class PlatformError(Exception):
+    """We failed. `code` names it everywhere; `retryable` says whether another attempt of ours may help."""
+
+    code: ClassVar[str] = "platform_error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, evidence: str = "") -> None:
+        super().__init__(message[:MAX_MESSAGE])
+        self.message = message[:MAX_MESSAGE]
+        self.evidence = evidence[: 2 * MAX_MESSAGE]
+
+
+class SandboxUnavailable(PlatformError):
+    """A control that was asked for is not in force, so nothing was run."""
+
+    code = "sandbox_unavailable"
+    retryable = True
+
+
+class EnvironmentUnavailable(PlatformError):
+    """The environment is not configured here."""
+
+    code = "environment_unavailable"
+
+
+class EnvironmentChanged(EnvironmentUnavailable):
+    """The execution would run in something else than the trial did."""
+
+    code = "environment_changed"
+
+
+class ImageUnavailable(PlatformError):
+    """An image cannot be had."""
+
+    code = "image_unavailable"
+
+
+class Unschedulable(PlatformError):
+    """No node takes the pod."""
+
+    code = "unschedulable"
+    retryable = True
+
+
+class NodeLost(PlatformError):
+    """The machine of a run does not answer. Lost is not dead: no licence to run again."""
+
+    code = "node_lost"
+
+
+class WorkerLost(PlatformError):
+    """The worker of a begun run is gone, and the run cannot be adopted."""
+
+    code = "worker_lost"
+
+
+class RunnerLost(PlatformError):
+    """A run ended without a receipt, and nothing else tells how."""
+
+    code = "runner_lost"
+
+
+class ScriptMissing(PlatformError):
+    """The script was deleted while its evaluation was under way."""
+
+    code = "script_missing"
+
+
+class AnalyserFailed(PlatformError):
+    """An analyser died of something that is not the script."""
+
+    code = "analyser_failed"
+    retryable = True
+
+
+class StorageUnavailable(PlatformError):
+    """The database does not answer."""
+
+    code = "storage_unavailable"
+    retryable = True
+
+
+class WorkflowsUnavailable(PlatformError):
+    """Temporal does not answer."""
+
+    code = "workflows_unavailable"
+    retryable = True
+
+
+class StopUnconfirmed(PlatformError):
+    """A stop was ordered, and nobody could confirm that everything is dead."""
+
+    code = "stop_unconfirmed"
