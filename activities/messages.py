@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from domain.evaluation import Cause, Evaluation, StopOrder
+from domain.evaluation import Cause, Evaluation, EvaluationEnd, StopOrder
 from domain.findings import Finding, Verdict
 from domain.lifecycle import Stage, Status
 from domain.values import Value
@@ -45,6 +45,15 @@ class StopNotice(Value):
     evaluation_id: str
     order: StopOrder
     at: datetime
+
+
+class Conclusion(Value):
+    """How an evaluation ended, with what its record has to keep."""
+
+    end: EvaluationEnd
+    at: datetime
+    findings: tuple[Finding, ...] = ()
+    findings_digest: str = ""
 
 
 class KillTask(Value):
