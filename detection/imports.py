@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Self
 
 from detection.names import IMPORTS, MODULE_NAMES
 from detection.notes import Note, note_at
@@ -20,6 +21,11 @@ class Imports:
     statements: list[ast.Import | ast.ImportFrom] = field(default_factory=list[ast.Import | ast.ImportFrom])
     _tries: list[ast.Try | ast.TryStar] = field(default_factory=list[ast.Try | ast.TryStar])
     _spans: list[tuple[Place, Place]] = field(default_factory=list[tuple[Place, Place]])
+
+    @classmethod
+    def of(cls, tree: ast.AST) -> Self:
+        """The import statements of a whole tree."""
+        return cls([node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)])
 
     def see_try(self, node: ast.Try | ast.TryStar) -> None:
         """Remember a `try` that catches ImportError."""

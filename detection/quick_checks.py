@@ -36,6 +36,8 @@ RUNTIME_MODULES = frozenset({"airlock_runtime", "__future__", "__main__"})
 """What every script finds besides its environment. (To import `__main__` is a finding of its own.)"""
 
 _ENTRY_POINT = "evaluate_model"
+_SHARED = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
+"""One object of each for all trees of a process: bandit hangs its own attributes on them, which lead elsewhere."""
 _BUILTIN_FAMILY = frozenset(name for name, rule in BUILTIN_NAMES.items() if rule == "dynamic_code")
 
 
@@ -57,7 +59,7 @@ def quick_checks(source: bytes, modules: frozenset[str]) -> QuickChecks:
     parsed = parse(source)
     if not isinstance(parsed, ast.Module):
         return QuickChecks([parsed], [], [], defines_evaluate_model=False)
-    return _check_tree(source, parsed, modules | RUNTIME_MODULES)
+    return _check_script(source, parsed, modules | RUNTIME_MODULES)
 
 
 def parse(source: bytes) -> ast.Module | Note:
@@ -77,7 +79,14 @@ def parse(source: bytes) -> ast.Module | Note:
     return tree if tree.body else note("empty_script")
 
 
-def _check_tree(source: bytes, tree: ast.Module, modules: frozenset[str]) -> QuickChecks:
+def check_tree(tree: ast.Module) -> list[Note]:
+    """What the names in a tree say, whatever it was parsed from."""
+    walk = _Walk()
+    refused = walk.through(tree)
+    return [refused] if refused else list(walk.notes(tree))
+
+
+def _check_script(source: bytes, tree: ast.Module, modules: frozenset[str]) -> QuickChecks:
     walk = _Walk()
     refused = walk.through(tree)
     missing = walk.imports.missing(modules)
@@ -148,7 +157,7 @@ class _Walk:
                 look(self, node)
             for value in vars(node).values():
                 if isinstance(value, ast.AST):
-                    if not isinstance(value, ast.expr_context):
+                    if not isinstance(value, _SHARED):
                         children.append(value)
                 elif isinstance(value, list):
                     children.extend(item for item in value if isinstance(item, ast.AST))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - a list of nodes or words

@@ -1,0 +1,196 @@
+"""Rules about single calls: what is called, and with which arguments. Standard library only."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+
+from detection.disguises import as_code
+from detection.names import ATTRIBUTES, MODULE_NAMES, PATCHED_MODULES
+from detection.notes import Note, note_at
+from detection.resolving import Meanings, Resolver
+from detection.sensitive_paths import (
+    is_container_engine,
+    is_credential,
+    is_kernel_interface,
+    is_other_process,
+    is_persistent,
+    names_metadata_service,
+)
+from detection.static_tables import (
+    ATTRIBUTE_GETTERS,
+    CLIMBING,
+    CODE_BUILDERS,
+    CREDENTIAL_VARIABLE,
+    FILE_CALLS,
+    FORMAT_FIELD,
+    GUARDED_MODULES,
+    NETWORK_CALLS,
+    SYSTEM_FILES,
+    TEXT_RUNNERS,
+    UNPICKLERS,
+)
+
+_COMPUTED = (ast.Call, ast.BinOp, ast.JoinedStr, ast.Subscript, ast.IfExp, ast.NamedExpr)
+_ENVIRONMENT_READERS = frozenset({"os.getenv", "os.environ.get", "os.environ.setdefault"})
+
+
+def call_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """Everything that is to be said about one call."""
+    called = resolver.meanings(node.func)
+    for names, rule in _BY_NAME:
+        if called & names:
+            yield from rule(node, resolver)
+    if "builtins.getattr" in called or "builtins.setattr" in called:
+        yield from _attribute_notes(node, resolver, called)
+    if isinstance(node.func, ast.Attribute):
+        if node.func.attr in {"format", "format_map", "vformat"}:
+            yield from _format_notes(node, resolver)
+        elif node.func.attr == "__getattribute__" and node.args:
+            yield from _dangerous_texts(node.args[-1:], resolver)
+    if any(keyword.arg is not None and keyword.arg.startswith("co_") for keyword in node.keywords):
+        yield note_at("constructs_code", node, evidence="replace")
+    if isinstance(node.func, ast.Call) and _is_type_of_function(node.func):
+        yield note_at("constructs_code", node, evidence="type(function)(...)")
+
+
+def _attribute_notes(node: ast.Call, resolver: Resolver, called: Meanings) -> Iterator[Note]:
+    """`getattr(module, name)` and `setattr(module, name, value)`."""
+    if len(node.args) < 2:
+        return
+    owners = resolver.meanings(node.args[0])
+    text = resolver.folder.text(node.args[1])
+    if "builtins.setattr" in called:
+        if owners & PATCHED_MODULES and not _is_none(node.args[-1]):
+            yield note_at("forges_harness", node, evidence=f"setattr {text or ''}")
+        return
+    if text is None and owners & GUARDED_MODULES:
+        computed = _is_computed(node.args[1], resolver)
+        yield note_at("hidden_dynamic_code" if computed else "computed_attribute", node, evidence=min(owners))
+    elif text is not None and text in ATTRIBUTES and not isinstance(node.args[1], ast.Constant):
+        yield note_at("hidden_introspection", node, evidence=text)
+
+
+def _import_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    if node.args and resolver.folder.text(node.args[0]) is None:
+        yield note_at("computed_import", node)
+
+
+def path_notes(node: ast.BinOp, resolver: Resolver) -> Iterator[Note]:
+    """`Path.home() / ".ssh" / "id_rsa"`."""
+    if isinstance(node.op, ast.Div):
+        yield from _one_path_notes(node, "/".join(_texts([node.left, node.right], resolver)))
+
+
+def _file_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    for path in _texts([*node.args, *(keyword.value for keyword in node.keywords)], resolver):
+        yield from _one_path_notes(node, path)
+
+
+def _one_path_notes(node: ast.expr, path: str) -> Iterator[Note]:
+    if is_credential(path) or is_other_process(path) or is_kernel_interface(path) or is_container_engine(path):
+        yield note_at("sensitive_file", node, evidence=path)
+    elif path in SYSTEM_FILES:
+        yield note_at("system_file", node, evidence=path)
+    elif is_persistent(path):
+        yield note_at("persistence", node, evidence=path)
+
+
+def _network_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    texts = list(_texts([*node.args, *(keyword.value for keyword in node.keywords)], resolver))
+    if any(map(names_metadata_service, texts)):
+        yield note_at("metadata_service", node, evidence=next(filter(names_metadata_service, texts)))
+    yield note_at("network_use", node, evidence=min(resolver.meanings(node.func) & NETWORK_CALLS))
+
+
+def _pickle_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    literal = bool(node.args) and isinstance(resolver.folder.fold(node.args[0]), bytes | str)
+    loads = min(resolver.meanings(node.func) & UNPICKLERS).endswith("loads")
+    yield note_at("unpickles_literal" if literal and loads else "unpickles", node)
+
+
+def _runner_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    for text in _texts(node.args[:1], resolver):
+        if as_code(text) is not None:
+            yield note_at("text_as_code", node, evidence=text)
+
+
+def _builder_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    yield note_at("constructs_code", node, evidence=min(resolver.meanings(node.func) & CODE_BUILDERS))
+
+
+def _getter_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    yield from _dangerous_texts(node.args, resolver)
+
+
+def _credential_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    for text in _texts(node.args[:1], resolver):
+        if CREDENTIAL_VARIABLE.search(text):
+            yield note_at("reads_credentials", node, evidence=text)
+
+
+def _dangerous_texts(arguments: list[ast.expr], resolver: Resolver) -> Iterator[Note]:
+    dangerous = {name for names in MODULE_NAMES.values() for name in names} - {"get", "open", "run", "call", "trace"}
+    for argument in arguments:
+        text = resolver.folder.text(argument) or ""
+        for part in text.split("."):
+            if part in ATTRIBUTES or part in CLIMBING or (part in dangerous and argument is arguments[0]):
+                yield note_at("hidden_introspection", argument, evidence=text)
+                return
+
+
+def _format_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    assert isinstance(node.func, ast.Attribute)
+    template = resolver.folder.text(node.func.value) or next(_texts(node.args[:1], resolver), "")
+    for field in FORMAT_FIELD.findall(template):
+        if any(name in field for name in (*ATTRIBUTES, *CLIMBING) if name.startswith("_")):
+            yield note_at("format_leak", node, evidence=field)
+            return
+
+
+def _texts(nodes: list[ast.expr], resolver: Resolver) -> Iterator[str]:
+    """The texts among some arguments, those of tuples, path divisions and nested path calls included."""
+    for node in nodes:
+        value = resolver.folder.fold(node)
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, tuple):
+            yield from (part for part in value if isinstance(part, str))
+        elif isinstance(value, bytes):
+            yield value.decode("utf-8", "replace")
+        elif isinstance(node, ast.Tuple | ast.List):
+            yield from _texts(node.elts, resolver)
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div | ast.Add | ast.Mod):
+            yield from _texts([node.left, node.right], resolver)
+        elif isinstance(node, ast.JoinedStr):
+            yield from _texts(node.values, resolver)
+        elif isinstance(node, ast.Call):
+            yield from _texts(node.args, resolver)
+
+
+def _is_computed(name: ast.expr, resolver: Resolver) -> bool:
+    """Whether an attribute's name is made by an expression, instead of being handed in as a parameter."""
+    if isinstance(name, ast.Name):
+        return any(isinstance(source, _COMPUTED) for source in resolver.sources(name.id))
+    return isinstance(name, _COMPUTED)
+
+
+def _is_type_of_function(node: ast.Call) -> bool:
+    is_type = isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) == 1
+    return is_type and isinstance(node.args[0], ast.Lambda)
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
+
+
+_BY_NAME: tuple[tuple[frozenset[str], Callable[[ast.Call, Resolver], Iterator[Note]]], ...] = (
+    (frozenset({"builtins.__import__", "importlib.import_module", "importlib.__import__"}), _import_notes),
+    (FILE_CALLS, _file_notes),
+    (NETWORK_CALLS, _network_notes),
+    (UNPICKLERS, _pickle_notes),
+    (TEXT_RUNNERS, _runner_notes),
+    (CODE_BUILDERS, _builder_notes),
+    (ATTRIBUTE_GETTERS, _getter_notes),
+    (_ENVIRONMENT_READERS, _credential_notes),
+)

@@ -1,0 +1,168 @@
+"""The pure functions that constant folding may use, each with bounded output. Standard library only."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import bz2
+import codecs
+import lzma
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+MAX_TEXT = 1 << 20
+"""Characters or bytes of one folded value. A bomb that decodes to more is left alone."""
+_CODECS = frozenset({"utf-8", "utf8", "ascii", "latin-1", "latin1", "iso-8859-1", "rot13", "rot_13", "hex", "base64"})
+
+
+class DecodeRefused(Exception):
+    """The value is too large, or not what it claims to be."""
+
+
+def _decode(data: Any, codec: str = "utf-8", errors: str = "strict") -> Any:
+    if codec.lower().replace("_codec", "").replace("_", "-") not in _CODECS | {"rot-13"} or errors not in _ERRORS:
+        raise DecodeRefused
+    return codecs.decode(data, codec, errors)
+
+
+def _encode(text: Any, codec: str = "utf-8", errors: str = "strict") -> Any:
+    if codec.lower() not in _CODECS or errors not in _ERRORS:
+        raise DecodeRefused
+    return codecs.encode(text, codec, errors)
+
+
+_ERRORS = frozenset({"strict", "ignore", "replace"})
+
+
+def _inflate(data: bytes, wbits: int = zlib.MAX_WBITS) -> bytes:
+    if not -15 <= wbits <= 47:
+        raise DecodeRefused
+    return _capped(zlib.decompressobj(wbits), data)
+
+
+def _gunzip(data: bytes) -> bytes:
+    return _inflate(data, 31)
+
+
+def _bunzip(data: bytes) -> bytes:
+    return _capped(bz2.BZ2Decompressor(), data)
+
+
+def _unxz(data: bytes) -> bytes:
+    return _capped(lzma.LZMADecompressor(memlimit=64 << 20), data)
+
+
+def _capped(decompressor: Any, data: bytes) -> bytes:
+    try:
+        out: bytes = decompressor.decompress(data, MAX_TEXT)
+    except (zlib.error, OSError, lzma.LZMAError, EOFError) as error:
+        raise DecodeRefused from error
+    if not decompressor.eof:
+        raise DecodeRefused
+    return out
+
+
+def _text(value: Any = "", codec: str | None = None, errors: str = "strict") -> Any:
+    return str(value) if codec is None else _decode(value, codec, errors)
+
+
+def _bytes(value: Any = b"", codec: str = "utf-8") -> bytes:
+    if isinstance(value, int):
+        raise DecodeRefused  # bytes(10**9)
+    return value.encode(codec) if isinstance(value, str) else bytes(value)
+
+
+def _range(*bounds: int) -> tuple[int, ...]:
+    numbers = range(*bounds)
+    if len(numbers) > 10_000:
+        raise DecodeRefused
+    return tuple(numbers)
+
+
+def _reversed(items: Any) -> tuple[Any, ...]:
+    return tuple(items)[::-1]
+
+
+def _sorted(items: Any) -> tuple[Any, ...]:
+    return tuple(sorted(items))
+
+
+def _join_path(*parts: str) -> str:
+    return "/".join(part.rstrip("/") for part in parts)
+
+
+DECODERS: Mapping[str, Callable[..., Any]] = {
+    "base64.b64decode": base64.b64decode,
+    "base64.standard_b64decode": base64.b64decode,
+    "base64.urlsafe_b64decode": base64.urlsafe_b64decode,
+    "base64.decodebytes": base64.decodebytes,
+    "base64.b32decode": base64.b32decode,
+    "base64.b16decode": base64.b16decode,
+    "base64.b85decode": base64.b85decode,
+    "base64.a85decode": base64.a85decode,
+    "binascii.a2b_base64": binascii.a2b_base64,
+    "binascii.unhexlify": binascii.unhexlify,
+    "binascii.a2b_hex": binascii.unhexlify,
+    "bytes.fromhex": bytes.fromhex,
+    "builtins.bytes.fromhex": bytes.fromhex,
+    "builtins.bytearray.fromhex": bytes.fromhex,
+    "codecs.decode": _decode,
+    "zlib.decompress": _inflate,
+    "gzip.decompress": _gunzip,
+    "bz2.decompress": _bunzip,
+    "lzma.decompress": _unxz,
+}
+"""Functions that turn something unreadable into something readable."""
+
+PURE_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "builtins.chr": chr,
+    "builtins.ord": ord,
+    "builtins.str": _text,
+    "builtins.bytes": _bytes,
+    "builtins.bytearray": _bytes,
+    "builtins.int": int,
+    "builtins.hex": hex,
+    "builtins.len": len,
+    "builtins.reversed": _reversed,
+    "builtins.list": tuple,
+    "builtins.tuple": tuple,
+    "builtins.sorted": _sorted,
+    "builtins.range": _range,
+    "codecs.encode": _encode,
+    "os.path.join": _join_path,
+    "os.path.expanduser": str,
+    "os.path.abspath": str,
+    "pathlib.Path": _join_path,
+    "pathlib.PurePath": _join_path,
+}
+
+PLAIN_METHODS = frozenset(
+    {"join", "lower", "upper", "swapcase", "strip", "lstrip", "rstrip", "removeprefix", "removesuffix", "hex"}
+)
+"""Methods of text and bytes whose output is no larger than what goes in."""
+
+
+def _split(owner: Any, *what: Any) -> tuple[Any, ...]:
+    return tuple(owner.split(*what))
+
+
+def _replace(owner: Any, old: Any, new: Any) -> Any:
+    if not old or len(new) > 100:
+        raise DecodeRefused
+    return owner.replace(old, new)
+
+
+def _format(owner: str, *values: Any) -> str:
+    if "{:" in owner or "." in owner or "[" in owner or owner.count("{") > 100:
+        raise DecodeRefused
+    return owner.format(*values)
+
+
+METHODS: Mapping[str, Callable[..., Any]] = {
+    "decode": _decode,
+    "encode": _encode,
+    "split": _split,
+    "replace": _replace,
+    "format": _format,
+}

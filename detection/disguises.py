@@ -1,0 +1,118 @@
+"""Text in a script that hides other text: what it decodes to, and whether that is code. Standard library only."""
+
+from __future__ import annotations
+
+import ast
+import binascii
+import re
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import suppress
+
+from detection.decoders import DECODERS, MAX_TEXT, DecodeRefused
+from detection.quick_checks import parse
+from detection.resolving import Resolver
+
+MIN_ENCODED = 24
+MAX_CANDIDATES = 300
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\-\s]+={0,2}\s*")
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2}\s*)+")
+_COMPRESSED = {
+    b"\x78": "zlib.decompress",
+    b"\x1f": "gzip.decompress",
+    b"B": "bz2.decompress",
+    b"\xfd": "lzma.decompress",
+}
+_DECODING = frozenset(DECODERS) | {"builtins.chr", "builtins.reversed", "builtins.bytes", "builtins.bytearray"}
+
+
+def encoded_constants(tree: ast.AST) -> Iterator[tuple[ast.expr, str]]:
+    """Literals that are base64 or hex of readable text, with that text."""
+    candidates = 0
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) >= MIN_ENCODED:
+            candidates += 1
+            if candidates > MAX_CANDIDATES:
+                return
+            for text in _decoded(node.value):
+                yield node, text
+
+
+def is_disguise(node: ast.expr, resolver: Resolver) -> bool:
+    """Whether `node` decodes its text, instead of only joining what a reader can read."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Call):
+            name = part.func.attr if isinstance(part.func, ast.Attribute) else ""
+            if name in {"decode", "fromhex", "replace", "swapcase"} or resolver.meanings(part.func) & _DECODING:
+                return True
+            if name == "join" and part.args and _joins_letters(part.args[0], resolver):
+                return True
+        elif _steps_or_xors(part):
+            return True
+    return False
+
+
+def as_code(text: str) -> ast.Module | None:
+    """The tree of `text` where it is Python that does something, None for prose, data and single words."""
+    if not 6 <= len(text) <= MAX_TEXT // 4 or not any(sign in text for sign in "(=."):
+        return None
+    parsed = parse(text.encode("utf-8", "replace"))
+    if not isinstance(parsed, ast.Module):
+        return None
+    return parsed if any(isinstance(node, ast.Call | ast.Attribute | ast.Import) for node in ast.walk(parsed)) else None
+
+
+def _decoded(value: str | bytes) -> Iterator[str]:
+    text = value if isinstance(value, str) else value.decode("ascii", "replace")
+    if _HEX.fullmatch(text):
+        yield from _readable(_from_hex(text))
+    if _BASE64.fullmatch(text):
+        yield from _readable(_from_base64(text))
+    if isinstance(value, bytes):
+        yield from _readable(value, only_compressed=True)
+
+
+def _readable(data: bytes, *, only_compressed: bool = False) -> Iterator[str]:
+    inflate = _COMPRESSED.get(data[:1])
+    if inflate is not None:
+        with suppress(DecodeRefused, ValueError):
+            data, only_compressed = DECODERS[inflate](data), False
+    if only_compressed:
+        return
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return
+    if text.isprintable() or "\n" in text:
+        yield text
+
+
+def _from_hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b"\xff"
+
+
+def _from_base64(text: str) -> bytes:
+    packed = "".join(text.split()).replace("-", "+").replace("_", "/")
+    try:
+        return b64decode(packed + "=" * (-len(packed) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return b"\xff"
+
+
+def _steps_or_xors(node: ast.AST) -> bool:
+    """`text[::-1]`, `chr(code ^ 3)`."""
+    if isinstance(node, ast.Slice):
+        return node.step is not None
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor)
+
+
+def _joins_letters(items: ast.expr, resolver: Resolver) -> bool:
+    folded = resolver.folder.fold(items)
+    return (
+        isinstance(folded, tuple)
+        and len(folded) > 3
+        and all(isinstance(each, str) and len(each) < 3 for each in folded)
+    )

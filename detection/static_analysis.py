@@ -1,0 +1,92 @@
+"""Stage 2: what a script means. Our own rules and bandit's, in one bounded child."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import sys
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypedDict, cast
+
+from detection.child_pool import ChildDied, ChildLate, ChildPool
+from detection.notes import Note, printable
+from detection.rules import BANDIT, RULES
+from detection.stage_reports import finding, finding_of, stage_report
+from domain.errors import AnalyserFailed
+from domain.findings import Finding, Severity, StageReport
+from domain.lifecycle import Stage
+
+ATTEMPTS = 2
+"""As in `parser_pool`: no honest script kills two children."""
+WITHIN = timedelta(seconds=20)
+"""For each attempt. A script of 256 KiB takes 2 s on a loaded machine; the child's own limit is processor time."""
+_PROGRAM = Path(__file__).with_name("analysis_child.py")
+_WEIGHTS = {
+    ("HIGH", "HIGH"): Severity.HIGH,
+    ("HIGH", "MEDIUM"): Severity.MEDIUM,
+    ("MEDIUM", "HIGH"): Severity.MEDIUM,
+    ("MEDIUM", "MEDIUM"): Severity.MEDIUM,
+    ("HIGH", "LOW"): Severity.LOW,
+    ("MEDIUM", "LOW"): Severity.LOW,
+}
+"""Bandit's severity and confidence. What is not here is worth a mention."""
+
+
+class _Opinion(TypedDict):
+    test: str
+    severity: str
+    confidence: str
+    line: int
+    column: int
+    text: str
+
+
+class _Reply(TypedDict):
+    notes: list[Note]
+    bandit: list[_Opinion]
+
+
+class StaticAnalyser:
+    """Analyses scripts in pre-started children. Used as an async context manager."""
+
+    def __init__(self, python: str = sys.executable, size: int = 1) -> None:
+        hello = {"bandit": [rule.id.removeprefix("bandit.") for rule in BANDIT]}
+        self._pool = ChildPool((python, "-I", str(_PROGRAM)), hello, size)
+
+    async def __aenter__(self) -> Self:
+        await self._pool.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._pool.__aexit__(kind, error, trace)
+
+    async def analyse(self, source: bytes, within: timedelta = WITHIN) -> StageReport:
+        """What static analysis notices. Raises AnalyserFailed where no child can be started or none answers in time."""
+        request = {"source": base64.b64encode(source).decode("ascii")}
+        deadline = asyncio.get_running_loop().time() + within.total_seconds()
+        for _ in range(ATTEMPTS):
+            try:
+                reply = cast("_Reply", await self._pool.ask(request, deadline))
+            except ChildLate:
+                raise AnalyserFailed("static analysis did not answer in time") from None
+            except ChildDied:
+                continue
+            return stage_report(Stage.STATIC_ANALYSIS, _findings(reply))
+        return stage_report(Stage.STATIC_ANALYSIS, [finding(RULES["not_analysed"], "the analyser died, twice")])
+
+
+def _findings(reply: _Reply) -> list[Finding]:
+    found = [*map(finding_of, reply["notes"]), *map(_from_bandit, reply["bandit"])]
+    return sorted(found, key=lambda each: (each.line or 0, each.column or 0))
+
+
+def _from_bandit(opinion: _Opinion) -> Finding:
+    rule = RULES[f"bandit.{opinion['test']}"]
+    weight = _WEIGHTS.get((opinion["severity"], opinion["confidence"]), Severity.INFO)
+    severity = min(weight, rule.severity, key=lambda each: each.weight)
+    made = finding(rule, printable(opinion["text"], 200), severity=severity)
+    return made.model_copy(update={"line": opinion["line"], "column": opinion["column"]})

@@ -1,0 +1,186 @@
+"""Stage 2's own rules: what a script means once aliases are followed and hidden text is read."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from detection.call_rules import call_notes, path_notes
+from detection.disguises import as_code, encoded_constants, is_disguise
+from detection.imports import Imports
+from detection.names import ATTRIBUTES, DANGEROUS_NAMES, IMPORTS, MODULE_NAMES, PATCHED_MODULES
+from detection.notes import Note, note, note_at
+from detection.quick_checks import check_tree
+from detection.resolving import Resolver
+from detection.static_tables import (
+    CLIMBING,
+    CODE_BUILDERS,
+    DETOUR_RULES,
+    GRAVE_IN_DISGUISE,
+    HARNESS_MODULES,
+    MODULE_LOADERS,
+    NETWORK_MODULES,
+    PROCESS_MODULES,
+)
+
+MAX_LAYERS = 5
+"""Encodings within encodings. What is deeper was found suspicious on the way."""
+_LITERALS = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.JoinedStr)
+
+Place = tuple[int | None, int | None]
+
+
+def static_notes(tree: ast.Module, *, layer: int = 0) -> list[Note]:
+    """Everything the rules notice in a script of acceptable size and depth."""
+    found = {(each["rule"], each["line"], each["evidence"]): each for each in _Analysis(tree, layer).notes()}
+    return list(found.values())
+
+
+class _Analysis:
+    def __init__(self, tree: ast.Module, layer: int) -> None:
+        self._tree, self._layer = tree, layer
+        self._imports = Imports.of(tree)
+        self._resolver = Resolver(tree, self._imports.aliases())
+        self._open: set[Place] = set()
+        """Places that the quick checks have named already, because what stands there is written openly."""
+
+    def notes(self) -> Iterator[Note]:
+        self._open = {(found["line"], found["column"]) for found in check_tree(self._tree)}
+        yield from self._inventory()
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.expr):
+                yield from self._name_notes(node)
+                yield from self._text_notes(node)
+            if isinstance(node, ast.BinOp):
+                yield from path_notes(node, self._resolver)
+            if isinstance(node, ast.Call):
+                yield from call_notes(node, self._resolver)
+            elif isinstance(node, ast.Attribute):
+                yield from _climb_notes(node)
+            elif isinstance(node, ast.Assign):
+                yield from self._assignment_notes(node)
+        yield from self._environment_notes()
+        for node, text in encoded_constants(self._tree):
+            yield from self._rescan(node, text)
+        if self._resolver.folder.exhausted or not self._resolver.settled:
+            yield note("not_analysed")
+
+    def _inventory(self) -> Iterator[Note]:
+        used = self._imports.top_level_modules()
+        for rule, modules in (("uses_network_modules", NETWORK_MODULES), ("uses_process_modules", PROCESS_MODULES)):
+            if found := sorted(used & modules):
+                yield note(rule, detail=", ".join(found))
+
+    def _name_notes(self, node: ast.expr) -> Iterator[Note]:
+        """What an expression means, where the quick checks could not see it."""
+        if not isinstance(node, ast.Attribute | ast.Call | ast.Subscript | ast.Name):
+            return
+        if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+            return  # `os.kill = None` disarms
+        if isinstance(node, ast.Name) and node.id in self._imports.aliases():
+            return  # named at its import
+        for meaning in self._resolver.meanings(node):
+            module, _, name = meaning.rpartition(".")
+            rule = MODULE_NAMES.get(module, {}).get(name) or ATTRIBUTES.get(name, "")
+            if meaning in CODE_BUILDERS and isinstance(node, ast.Attribute):
+                continue
+            if meaning in MODULE_LOADERS:
+                yield note_at("loads_module_file", node, evidence=meaning)
+            elif meaning in IMPORTS and isinstance(node, ast.Call | ast.Subscript):
+                yield note_at("hidden_import", node, evidence=meaning)
+            elif rule in DETOUR_RULES and not self._is_open(node, name):
+                yield note_at(DETOUR_RULES[rule], node, evidence=meaning)
+
+    def _is_open(self, node: ast.expr, name: str) -> bool:
+        """Whether the name is written where it is used: then it is the quick checks' to judge."""
+        if isinstance(node, ast.Name):
+            return True  # its source is an expression of its own, which is judged where it stands
+        if isinstance(node, ast.Attribute) and node.attr == name:
+            return (node.lineno, node.col_offset + 1) in self._open or name in ATTRIBUTES
+        return False
+
+    def _text_notes(self, node: ast.expr) -> Iterator[Note]:
+        if not isinstance(node, ast.BinOp | ast.JoinedStr | ast.Call | ast.Subscript):
+            return
+        value = self._resolver.folder.fold(node)
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        if not isinstance(text, str) or len(text) < 3:
+            return
+        if text in DANGEROUS_NAMES and not _is_written_whole(node, text):
+            yield note_at("computed_name", node, evidence=text)
+        elif is_disguise(node, self._resolver):
+            yield from self._rescan(node, text)
+
+    def _rescan(self, node: ast.expr, text: str) -> Iterator[Note]:
+        code = as_code(text) if self._layer < MAX_LAYERS else None
+        if code is None:
+            return
+        inner = [*check_tree(code), *static_notes(code, layer=self._layer + 1)]
+        grave = sorted({found["rule"] for found in inner if found["rule"] in GRAVE_IN_DISGUISE})
+        if grave:
+            yield note_at("encoded_code", node, evidence=text, detail=", ".join(grave))
+
+    def _assignment_notes(self, node: ast.Assign) -> Iterator[Note]:
+        for target in node.targets:
+            if isinstance(target, ast.Name) and target.id == "__match_args__":
+                yield from _match_args_notes(node.value)
+            elif isinstance(target, ast.Subscript):
+                yield from self._item_assignment_notes(target)
+            elif isinstance(target, ast.Attribute) and not _is_none(node.value):
+                patched = self._resolver.meanings(target.value) & PATCHED_MODULES
+                if patched and (target.lineno, target.col_offset + 1) not in self._open:
+                    yield note_at("forges_harness", target, evidence=target.attr)
+
+    def _item_assignment_notes(self, target: ast.Subscript) -> Iterator[Note]:
+        for owner in self._resolver.meanings(target.value):
+            key = self._resolver.folder.text(target.slice) or ""
+            if owner == "sys.modules":
+                rule = "forges_harness" if key in HARNESS_MODULES else "replaces_module"
+                yield note_at(rule, target, evidence=f"sys.modules[{key!r}]")
+            elif owner in {f"{module}.__dict__" for module in PATCHED_MODULES}:
+                yield note_at("forges_harness", target, evidence=f"{owner}[{key!r}]")
+
+    def _environment_notes(self) -> Iterator[Note]:
+        """The whole environment taken at once, in a script that can send things away."""
+        explained: set[int] = set()
+        taken: list[ast.expr] = []
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Subscript) or (
+                isinstance(node, ast.Attribute) and node.attr in {"get", "setdefault"}
+            ):
+                explained.add(id(node.value))
+            elif isinstance(node, ast.Compare):
+                explained.update(id(each) for each in node.comparators)
+            if isinstance(node, ast.Attribute | ast.Name) and "os.environ" in self._resolver.meanings(node):
+                taken.append(node)
+        whole = [node for node in taken if id(node) not in explained]
+        if whole and self._imports.top_level_modules() & NETWORK_MODULES:
+            yield note_at("sends_environment", whole[0], evidence="os.environ")
+
+
+def _climb_notes(node: ast.Attribute) -> Iterator[Note]:
+    """`().__class__.__base__` and its kin."""
+    if node.attr not in CLIMBING:
+        return
+    below = node.value
+    while isinstance(below, ast.Attribute | ast.Subscript):
+        below = below.value
+    if isinstance(below, ast.Call) and isinstance(below.func, ast.Name) and below.func.id == "type" and below.args:
+        below = below.args[0]
+    if isinstance(below, _LITERALS):
+        yield note_at("type_walk", node, evidence=node.attr)
+
+
+def _match_args_notes(value: ast.expr) -> Iterator[Note]:
+    for part in ast.walk(value):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value in ATTRIBUTES:
+            yield note_at("hidden_introspection", part, evidence=part.value)
+
+
+def _is_written_whole(node: ast.expr, text: str) -> bool:
+    """Whether the text stands in the script as one literal: `["train", "eval"][1]` hides nothing."""
+    return any(isinstance(part, ast.Constant) and part.value in (text, text.encode()) for part in ast.walk(node))
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None

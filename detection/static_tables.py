@@ -1,0 +1,101 @@
+"""What static analysis looks for among dotted names: one table per kind. Standard library only."""
+
+from __future__ import annotations
+
+import re
+
+DETOUR_RULES = {
+    "dynamic_code": "hidden_dynamic_code",
+    "starts_process": "hidden_process",
+    "signals_process": "hidden_process",
+    "changes_privileges": "hidden_process",
+    "introspection": "hidden_introspection",
+    "frame_access": "hidden_introspection",
+}
+"""What a rule of the quick checks becomes where the name is not written out."""
+
+GRAVE_IN_DISGUISE = frozenset(
+    {"dynamic_code", "builtins_access", "introspection", "frame_access", "starts_process", "starts_interpreter"}
+    | {"signals_process", "changes_privileges", "native_code", "code_loading", "harness_access", "harness_patch"}
+    | {"hidden_dynamic_code", "hidden_process", "hidden_introspection", "hidden_import", "computed_name"}
+    | {"sensitive_file", "metadata_service", "network_use", "persistence", "forges_harness", "constructs_code"}
+    | {"encoded_code", "unpickles_literal", "makes_links", "early_exit"}
+)
+"""Findings in decoded text that make the decoding a finding: nobody encodes these for a good reason."""
+
+_HTTP_VERBS = ("get", "post", "put", "patch", "delete", "head", "options")
+_HTTP_MAKERS = ("request", "stream", "Session", "Client", "AsyncClient")
+NETWORK_CALLS = frozenset(
+    {
+        *(f"{module}.{verb}" for module in ("requests", "httpx") for verb in (*_HTTP_VERBS, *_HTTP_MAKERS)),
+        *(f"requests.Session().{verb}" for verb in _HTTP_VERBS),
+        *("socket.create_connection", "socket.getaddrinfo", "socket.gethostbyname", "socket.create_server"),
+        *(f"socket.socket().{how}" for how in ("connect", "connect_ex", "sendto", "bind", "listen")),
+        *("urllib.request.urlopen", "urllib.request.urlretrieve", "urllib.request.build_opener().open"),
+        *("http.client.HTTPConnection", "http.client.HTTPSConnection", "aiohttp.ClientSession", "aiohttp.request"),
+        *("smtplib.SMTP", "smtplib.SMTP_SSL", "ftplib.FTP", "ftplib.FTP_TLS", "poplib.POP3", "imaplib.IMAP4"),
+        *("imaplib.IMAP4_SSL", "telnetlib.Telnet", "xmlrpc.client.ServerProxy", "asyncio.open_connection"),
+        *("asyncio.start_server", "asyncio.open_unix_connection", "urllib3.PoolManager", "websockets.connect"),
+        *("websocket.create_connection", "paramiko.SSHClient", "nntplib.NNTP", "http.server.HTTPServer"),
+        *("socketserver.TCPServer", "socketserver.UDPServer", "http.server.ThreadingHTTPServer"),
+    }
+)
+NETWORK_MODULES = frozenset(
+    {"socket", "requests", "httpx", "aiohttp", "urllib3", "smtplib", "ftplib", "poplib", "imaplib", "telnetlib"}
+    | {"websockets", "paramiko", "socketserver"}
+)
+PROCESS_MODULES = frozenset({"subprocess"})
+
+FILE_CALLS = frozenset(
+    {
+        "builtins.open",
+        "io.open",
+        "io.FileIO",
+        "os.open",
+        "os.listdir",
+        "os.scandir",
+        "os.readlink",
+        "os.stat",
+        "os.walk",
+    }
+    | {"os.remove", "os.unlink", "os.rename", "os.replace", "os.chmod", "os.makedirs", "os.path.exists", "codecs.open"}
+    | {"os.path.expanduser", "os.path.join", "pathlib.Path", "pathlib.PosixPath", "glob.glob", "glob.iglob"}
+    | {"shutil.copy", "shutil.copy2", "shutil.copyfile", "shutil.copytree", "shutil.move", "linecache.getlines"}
+    | {"linecache.getline", "fileinput.input", "numpy.loadtxt", "numpy.fromfile", "pandas.read_csv", "tarfile.open"}
+    | {"sqlite3.connect", "mmap.mmap", "tokenize.open", "configparser.ConfigParser().read", "pathlib.Path().joinpath"}
+)
+"""Calls whose arguments are paths."""
+
+UNPICKLERS = frozenset(
+    {"pickle.loads", "pickle.load", "pickle.Unpickler", "_pickle.loads", "_pickle.load", "dill.loads", "dill.load"}
+    | {"cloudpickle.loads", "cloudpickle.load", "joblib.load", "pandas.read_pickle", "shelve.open"}
+)
+TEXT_RUNNERS = frozenset(
+    {
+        "timeit.timeit",
+        "timeit.repeat",
+        "timeit.Timer",
+        "cProfile.run",
+        "cProfile.runctx",
+        "profile.run",
+        "trace.Trace().run",
+    }
+    | {"cProfile.Profile().run", "typing.ForwardRef", "doctest.run_docstring_examples", "logging.config.listen"}
+)
+MODULE_LOADERS = frozenset(
+    {"importlib.util.spec_from_file_location", "importlib.util.module_from_spec", "importlib.util.spec_from_loader"}
+    | {"importlib.machinery.SourceFileLoader", "importlib.machinery.ExtensionFileLoader", "sys.meta_path"}
+    | {"importlib.machinery.SourcelessFileLoader", "sys.path_hooks", "sys.path_importer_cache"}
+)
+CODE_BUILDERS = frozenset({"types.FunctionType", "types.CodeType", "types.LambdaType"})
+ATTRIBUTE_GETTERS = frozenset({"operator.attrgetter", "operator.methodcaller"})
+GUARDED_MODULES = frozenset({"os", "posix", "sys", "subprocess", "builtins", "importlib", "ctypes", "types", "gc"})
+"""Their attributes have to be named openly."""
+HARNESS_MODULES = frozenset({"__main__", "builtins", "json", "json.encoder", "airlock_runtime", "sys", "io", "os"})
+"""What the harness uses to make the result."""
+
+CREDENTIAL_VARIABLE = re.compile(r"(?:API_?KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL)", re.IGNORECASE)
+FORMAT_FIELD = re.compile(r"\{[^{}]*\}")
+"""Linear: no nesting, no backtracking."""
+CLIMBING = frozenset({"__base__", "__bases__", "__mro__", "mro", "__subclasses__"})
+SYSTEM_FILES = frozenset({"/etc/passwd", "/etc/group", "/etc/hosts", "/etc/machine-id", "/etc/hostname"})
