@@ -162,9 +162,9 @@ BEHAVIOUR = (
     Rule("persists", HIGH, "Tried to leave something that would run later.", "T1546"),
     Rule("writes_system_file", MEDIUM, "Tried to change the system's files.", "T1565.001"),
     Rule("writes_outside", LOW, "Tried to write outside its work directory."),
-    Rule("makes_special_file", MEDIUM, "Tried to make a link, a device or a pipe.", "T1547"),
     Rule("runs_intruder_tool", HIGH, "Tried to run a shell, a downloader or an administrator's tool.", "T1059.004"),
     Rule("runs_dropped_file", HIGH, "Tried to run a file that it had written.", "T1204.002"),
+    Rule("runs_interpreter", LOW, "Tried to start another Python. Worker processes are made by forking here."),
     Rule("runs_program", MEDIUM, "Tried to run another program.", "T1059"),
     Rule("runs_probe", INFO, "Tried to run a program that libraries ask about the machine."),
     Rule("starts_many_processes", MEDIUM, "Tried to start very many processes.", "T1499.001"),
@@ -172,6 +172,10 @@ BEHAVIOUR = (
     Rule("tampers_with_runner", HIGH, "Tried to limit, own or steer the process that supervises it.", "T1562.001"),
     Rule("traces_process", HIGH, "Tried to read or steer another process.", "T1055.008"),
     Rule("enters_namespace", HIGH, "Tried to change namespaces, mounts or roots.", "T1611"),
+    Rule("changes_identity", HIGH, "Tried to become another user.", "T1548"),
+    Rule("hides_memory", MEDIUM, "Tried to make a file that has no path.", "T1620"),
+    Rule("hides_network_code", HIGH, "Tried to reach a network, and nothing in its text says so.", "T1027"),
+    Rule("tries_something_else", LOW, "Tried something that was refused."),
     Rule("calls_kernel_feature", HIGH, "Tried a system call that no evaluation needs.", "T1068"),
 )
 

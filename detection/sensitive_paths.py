@@ -22,7 +22,7 @@ _CREDENTIALS = re.compile(
 )
 _OTHER_PROCESS = re.compile(
     r"""
-    ^/proc/(?:\d+|\*|thread-self/task/\d+)(?:/task/\d+)?/(?:environ|mem|root|cwd|fd|fdinfo|maps|smaps|auxv|syscall|stack)(?:/|$)
+    ^/proc/(?:\d+|\*|thread-self/task/\d+)(?:/task/\d+)?/(?:environ|mem|root|cwd|auxv|syscall|stack)(?:/|$)
     | ^/proc/(?:self|thread-self)/mem$
     """,
     re.VERBOSE,
