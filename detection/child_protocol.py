@@ -1,0 +1,83 @@
+"""How a child process that reads scripts talks to its owner and bounds itself. Standard library only."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+HEADER = struct.Struct(">I")
+MAX_FRAME_BYTES = 4 * 1024 * 1024
+MEMORY_BYTES = 768 << 20
+"""Address space of a child: a script of 256 KiB needs about a third of it."""
+CPU_SECONDS = 6
+"""Processor time for one script. A child that needs more is killed by the kernel, even when its owner is gone."""
+RETIRE_ABOVE_KIB = 300 << 10
+"""A child whose memory peaked above this asks to be replaced: its heap would not shrink again."""
+
+Frame = dict[str, Any]
+
+
+def pack(frame: Frame) -> bytes:
+    """A frame as bytes: four bytes of length, then JSON."""
+    body = json.dumps(frame, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    return HEADER.pack(len(body)) + body
+
+
+def read_frame(stream: BinaryIO) -> Frame | None:
+    """The next frame, None at the end of the stream."""
+    header = stream.read(HEADER.size)
+    if len(header) < HEADER.size:
+        return None
+    (length,) = HEADER.unpack(header)
+    return json.loads(stream.read(length)) if length <= MAX_FRAME_BYTES else None
+
+
+def serve(prepare: Callable[[Frame], Callable[[Frame], Frame]]) -> None:
+    """Answer frames on stdin until it ends. The first frame configures, and is answered when the child is ready."""
+    incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    sys.stdout = sys.stderr  # whatever a library prints must not look like a frame
+    hello = read_frame(incoming)
+    if hello is None:
+        return
+    answer = prepare(hello)
+    _bound_resources()
+    gc.disable()  # a tree is one big cycle of young objects: collecting while it is built costs more than building it
+    gc.freeze()
+    _send(outgoing, {"ready": True})
+    while (request := read_frame(incoming)) is not None:
+        _allow_more_cpu()
+        reply = answer(request)
+        reply["retire"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > RETIRE_ABOVE_KIB
+        _send(outgoing, reply)
+        gc.collect()
+
+
+def _send(outgoing: BinaryIO, frame: Frame) -> None:
+    outgoing.write(pack(frame))
+    outgoing.flush()
+
+
+def _bound_resources() -> None:
+    for kind, limit in (
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 32),
+    ):
+        _, hard = resource.getrlimit(kind)
+        wanted = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (wanted, wanted))
+
+
+def _allow_more_cpu() -> None:
+    # The limit counts from the start of the process: each script gets its share on top of what is used up.
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = int(used.ru_utime + used.ru_stime) + CPU_SECONDS + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))

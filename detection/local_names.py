@@ -1,0 +1,88 @@
+"""Whether a name means a function's own variable instead of the builtin. Standard library only."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+Place = tuple[int, int]
+Span = tuple[Place, Place]
+_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
+
+
+def local_spans(tree: ast.AST, names: frozenset[str]) -> dict[str, list[Span]]:
+    """Where each of `names` is a local variable.
+
+    A local variable never falls back to the builtin. A module's variable does (before it is assigned, or when it never
+    is), so those do not count.
+    """
+    spans: dict[str, list[Span]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            for name in _bound_in_function(node) & names:
+                spans.setdefault(name, []).append(_body_span(node))
+        elif isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
+            for name in _bound_in_comprehension(node) & names:
+                spans.setdefault(name, []).extend(_comprehension_spans(node))
+    return spans
+
+
+def is_local(node: ast.Name, spans: dict[str, list[Span]]) -> bool:
+    """Whether `node` lies where its name is a local variable."""
+    place = (node.lineno, node.col_offset)
+    return any(start <= place < end for start, end in spans.get(node.id, ()))
+
+
+def _bound_in_function(node: _Function) -> set[str]:
+    arguments = node.args
+    every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
+    bound = {argument.arg for argument in every if argument is not None}
+    if isinstance(node, ast.Lambda):
+        return bound
+    handed_on: set[str] = set()
+    for inner in _own_nodes(node.body):
+        if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
+            bound.add(inner.id)
+        elif isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(inner.name)
+        elif isinstance(inner, ast.Global | ast.Nonlocal):
+            handed_on.update(inner.names)
+    return bound - handed_on
+
+
+def _own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """The nodes of a function itself: nested functions, classes and comprehensions have names of their own."""
+    waiting = list(body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, _Function | ast.ClassDef | _Comprehension):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _bound_in_comprehension(node: _Comprehension) -> set[str]:
+    targets = (name for generator in node.generators for name in ast.walk(generator.target))
+    return {name.id for name in targets if isinstance(name, ast.Name)}
+
+
+def _comprehension_spans(node: _Comprehension) -> Iterator[Span]:
+    """All of it but the first iterable, which is evaluated outside."""
+    results = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+    first, *others = node.generators
+    for part in (
+        *results,
+        *first.ifs,
+        *(each.iter for each in others),
+        *(test for each in others for test in each.ifs),
+    ):
+        yield _span(part, part)
+
+
+def _body_span(node: _Function) -> Span:
+    """The body alone: defaults and decorators are evaluated outside."""
+    return _span(node.body, node.body) if isinstance(node, ast.Lambda) else _span(node.body[0], node.body[-1])
+
+
+def _span(first: ast.expr | ast.stmt, last: ast.expr | ast.stmt) -> Span:
+    return (first.lineno, first.col_offset), (last.end_lineno or last.lineno, last.end_col_offset or 0)

@@ -1,0 +1,96 @@
+"""Names that say what a script is after: one table per kind, from name to rule. Standard library only.
+
+Names are compared after parsing, so escapes, look-alike letters, comments and strings play no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+
+def _table(*rows: tuple[str, Iterable[str]]) -> Mapping[str, str]:
+    return MappingProxyType({name: rule for rule, names in rows for name in names})
+
+
+BUILTIN_NAMES = _table(
+    ("dynamic_code", ("exec", "eval", "compile", "__import__", "breakpoint")),
+    ("builtins_access", ("__builtins__", "__loader__")),
+    ("loader_access", ("__spec__",)),
+)
+"""Bare names. Those of `dynamic_code` count only where they mean the builtin."""
+
+ATTRIBUTES = _table(
+    ("introspection", ("__subclasses__", "__globals__", "__closure__", "__builtins__", "__import__", "__loader__")),
+    ("introspection", ("__code__", "gi_code", "cr_code", "ag_code", "f_code", "co_code", "func_globals", "func_code")),
+    ("frame_access", ("f_back", "f_globals", "f_locals", "f_builtins", "tb_frame", "gi_frame", "cr_frame", "ag_frame")),
+    ("frame_access", ("_getframe", "_current_frames", "_getframemodulename")),
+)
+"""Attributes, of whatever object."""
+
+CODE_ATTRIBUTES = frozenset({"__code__", "gi_code", "cr_code", "ag_code", "f_code"})
+HARMLESS_CODE_FIELDS = frozenset(
+    {"co_name", "co_qualname", "co_filename", "co_firstlineno", "co_varnames", "co_argcount", "co_kwonlyargcount"}
+    | {"co_posonlyargcount", "co_flags", "co_nlocals"}
+)
+"""`f.__code__.co_varnames` is how honest code looks at a signature."""
+
+_EXEC = [f"exec{how}" for how in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")]
+_SPAWN = [f"spawn{how}" for how in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")]
+_OS = _table(
+    ("starts_process", ("system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp", "startfile")),
+    ("starts_process", (*_EXEC, *_SPAWN)),
+    ("signals_process", ("kill", "killpg", "pidfd_send_signal")),
+    ("early_exit", ("_exit", "abort")),
+    ("makes_links", ("symlink", "link", "mkfifo", "mknod")),
+    ("changes_privileges", ("chroot", "setuid", "setgid", "seteuid", "setegid", "setresuid", "setresgid", "setgroups")),
+    ("changes_privileges", ("unshare", "setns", "pidfd_open", "memfd_create", "lchown", "fchown")),
+)
+_SUBPROCESS = _table(
+    ("starts_process", ("run", "call", "check_call", "check_output", "Popen", "getoutput", "getstatusoutput"))
+)
+_BUILTINS = _table(("dynamic_code", ("exec", "eval", "compile", "__import__", "breakpoint")))
+
+MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "os": _OS,
+        "posix": _OS,
+        "subprocess": _SUBPROCESS,
+        "asyncio": _table(("starts_process", ("create_subprocess_exec", "create_subprocess_shell"))),
+        "builtins": _BUILTINS,
+        "signal": _table(("signals_process", ("pthread_kill", "pidfd_send_signal"))),
+        "gc": _table(("introspection", ("get_objects", "get_referrers", "get_referents"))),
+        "inspect": _table(("frame_lookup", ("currentframe", "stack", "getouterframes", "getinnerframes", "trace"))),
+        "sys": _table(("tracing", ("settrace", "setprofile", "addaudithook"))),
+        "threading": _table(("tracing", ("settrace", "setprofile"))),
+        "types": _table(("introspection", ("CodeType",))),
+        "pkgutil": _table(("dynamic_code", ("resolve_name",))),
+        "resource": _table(("signals_process", ("prlimit",))),
+        "webbrowser": _table(("opens_browser", ("open", "open_new", "open_new_tab", "get"))),
+    }
+)
+"""What counts only as a name of that module, whatever the module is called in the script."""
+
+MODULE_ATTRIBUTES = frozenset(name for names in MODULE_NAMES.values() for name in names)
+
+IMPORTS = _table(
+    ("native_code", ("ctypes", "_ctypes", "cffi", "_cffi_backend", "_posixsubprocess", "_posixshmem", "_testcapi")),
+    ("native_code", ("_testinternalcapi", "_xxsubinterpreters", "_interpreters", "_imp", "_io_uring")),
+    ("code_loading", ("runpy", "zipimport", "imp", "code", "codeop", "marshal", "_frozen_importlib")),
+    ("code_loading", ("_frozen_importlib_external", "__builtin__")),
+    ("debugger", ("pdb", "bdb", "pty", "faulthandler")),
+    ("harness_access", ("__main__",)),
+)
+"""Modules whose import alone is a finding."""
+
+PATCHED_MODULES = frozenset({"builtins", "json", "airlock_runtime", "json.encoder"})
+"""Assigning to an attribute of these changes what the harness around the script sees."""
+
+DANGEROUS_NAMES = frozenset(
+    {name for name in (*BUILTIN_NAMES, *ATTRIBUTES) if name != "compile"}
+    | set(IMPORTS)
+    | set(_OS)
+    | {"subprocess", "Popen", "create_subprocess_exec", "create_subprocess_shell", "resolve_name", "CodeType"}
+    | {"__class__", "__base__", "__bases__", "__mro__", "__getattribute__", "__self__", "__dict__", "builtins"}
+)
+"""Names that nobody needs to put together from pieces. (The word `code` is one an honest script may build.)"""

@@ -1,0 +1,115 @@
+"""The quick checks, made in killable children of the interpreter that would run the script."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypedDict, cast
+
+from detection.child_pool import ChildDied, ChildLate, ChildPool
+from detection.notes import Note
+from detection.rules import RULES
+from detection.stage_reports import finding, finding_of, stage_report
+from domain.errors import AnalyserFailed, EnvironmentUnavailable
+from domain.findings import Finding, Severity, StageReport
+from domain.lifecycle import Stage
+from domain.values import Value
+
+ATTEMPTS = 2
+"""A child may die of something else (an administrator, a full machine). No honest script kills two."""
+_PROGRAM = Path(__file__).with_name("parser_child.py")
+_EAGER = "default"
+
+
+class ParserTimeout(AnalyserFailed):
+    """No child answered in time: they are all busy, or this script takes longer than the caller could wait."""
+
+
+class ParsedScript(Value):
+    """What the quick checks told."""
+
+    report: StageReport
+    missing_modules: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    """Top-level names of everything that the script imports absolutely."""
+    defines_evaluate_model: bool = False
+
+    @property
+    def refusal(self) -> Finding | None:
+        """Why a submission is answered with 400, None where the review may go on."""
+        grave = (found for found in self.report.findings if found.severity.weight >= Severity.HIGH.weight)
+        return next(grave, None)
+
+
+class _Reply(TypedDict):
+    findings: list[Note]
+    imports: list[str]
+    missing_modules: list[str]
+    defines_evaluate_model: bool
+
+
+class ParserPool:
+    """Two pre-started children per environment; other environments than `default` start theirs when first asked."""
+
+    def __init__(self, pythons: Mapping[str, Path], modules: Mapping[str, frozenset[str]], size: int = 2) -> None:
+        self._pythons, self._modules, self._size = pythons, modules, size
+        self._pools: dict[str, ChildPool] = {}
+        self._lifetimes = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Start the children of `default`. Raises AnalyserFailed where they cannot be started."""
+        if _EAGER in self._pythons:
+            try:
+                await (await self._pool(_EAGER)).ready()
+            except BaseException:
+                await self._lifetimes.aclose()
+                raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._lifetimes.aclose()
+
+    async def check(self, source: bytes, environment: str, within: timedelta) -> ParsedScript:
+        """Check `source` for an environment. Never takes longer than `within`.
+
+        Raises ParserTimeout when it would, EnvironmentUnavailable, and AnalyserFailed where no child can be started.
+        """
+        pool = await self._pool(environment)
+        request = {"source": base64.b64encode(source).decode("ascii")}
+        deadline = asyncio.get_running_loop().time() + within.total_seconds()
+        for _ in range(ATTEMPTS):
+            try:
+                reply = cast("_Reply", await pool.ask(request, deadline))
+            except ChildLate:
+                raise ParserTimeout("the quick checks did not answer in time") from None
+            except ChildDied:
+                continue
+            return _parsed(reply)
+        return ParsedScript(report=stage_report(Stage.QUICK_CHECKS, [finding(RULES["parser_died"])]))
+
+    async def _pool(self, environment: str) -> ChildPool:
+        if environment not in self._pythons:
+            raise EnvironmentUnavailable(f"the environment {environment!r} is not configured here")
+        pool = self._pools.get(environment)
+        if pool is None:
+            command = (str(self._pythons[environment]), "-I", "-S", str(_PROGRAM))
+            pool = ChildPool(command, {"modules": sorted(self._modules[environment])}, self._size)
+            self._pools[environment] = pool
+            await self._lifetimes.enter_async_context(pool)
+        return pool
+
+
+def _parsed(reply: _Reply) -> ParsedScript:
+    return ParsedScript(
+        report=stage_report(Stage.QUICK_CHECKS, map(finding_of, reply["findings"])),
+        missing_modules=tuple(reply["missing_modules"]),
+        imports=tuple(reply["imports"]),
+        defines_evaluate_model=reply["defines_evaluate_model"],
+    )

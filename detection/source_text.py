@@ -1,0 +1,104 @@
+"""Checks on the bytes of a script, before anything parses them. Standard library only."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+import tokenize
+import unicodedata
+from collections.abc import Iterator
+
+from detection.notes import Note, note
+
+MAX_SOURCE_BYTES = 256 * 1024
+"""The same as `domain.limits.MAX_SCRIPT_BYTES`, which cannot be imported in foreign interpreters."""
+
+_UTF8 = codecs.lookup("utf-8").name
+_LONE_CARRIAGE_RETURN = re.compile(rb"\r(?!\n)")
+_CONTROL = re.compile(rb"[\x01-\x08\x0b\x0e-\x1f\x7f]")
+_BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u2060-\u2064\u206a-\u206f\u3164\ufeff\uffa0\U000e0000-\U000e007f]"
+)
+_JOINERS = re.compile("(?<![^\x00-\x7f])[\u200c\u200d\ufe00-\ufe0f]")
+"""Joiners and variation selectors belong to emoji and to several scripts; after plain ASCII they hide something."""
+_FLAG = "\U0001f3f4"
+_WIDE_WORD = re.compile(r"[^\W\d]\w*")
+
+
+def fatal_note(source: bytes) -> Note | None:
+    """Why these bytes must not be parsed at all, None where they may."""
+    if len(source) > MAX_SOURCE_BYTES:
+        return note("too_large", detail=f"{len(source)} bytes, at most {MAX_SOURCE_BYTES}")
+    if (at := source.find(b"\0")) >= 0:
+        return _at("nul_byte", source, at)
+    try:
+        source.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return _at("not_utf8", source, error.start)
+    if not _declares_utf8(source):
+        return note("encoding_cookie", line=1, column=1, evidence=source[:80].decode("ascii", "replace"))
+    if found := _LONE_CARRIAGE_RETURN.search(source):
+        return _at("lone_carriage_return", source, found.start())
+    if (at := source.find(b"\f")) >= 0:
+        return _at("form_feed", source, at)
+    return None
+
+
+def character_notes(source: bytes) -> Iterator[Note]:
+    """Characters that make a script look other than it is."""
+    if found := _CONTROL.search(source):
+        yield _at("control_character", source, found.start())
+    if source.isascii():
+        return
+    text = source.decode("utf-8").removeprefix("\ufeff")
+    if found := _BIDI.search(text):
+        yield _in_text("bidi_character", text, found.start())
+    hidden = (found for found in _INVISIBLE.finditer(text) if not _is_part_of_a_flag(text, found.start()))
+    if found := next(hidden, None) or _JOINERS.search(text):
+        yield _in_text("invisible_character", text, found.start())
+
+
+def lookalike_note(source: bytes, names: set[str]) -> Note | None:
+    """A name written with letters that only normalisation turns into the ASCII name that Python uses."""
+    if source.isascii():
+        return None
+    text = source.decode("utf-8").removeprefix("\ufeff")
+    words = {word for word in _WIDE_WORD.findall(text) if not word.isascii()}
+    suspects = {word for word in words if unicodedata.normalize("NFKC", word) in names and _becomes_ascii(word)}
+    if not suspects:
+        return None
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):  # tells names from words in strings
+        if token.type == tokenize.NAME and token.string in suspects:
+            line, column = token.start
+            return note("lookalike_name", line=line, column=column + 1, evidence=token.string)
+    return None
+
+
+def _becomes_ascii(word: str) -> bool:
+    return unicodedata.normalize("NFKC", word).isascii()
+
+
+def _declares_utf8(source: bytes) -> bool:
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
+        return codecs.lookup(encoding.removesuffix("-sig")).name == _UTF8
+    except (SyntaxError, LookupError, ValueError):
+        return False
+
+
+def _is_part_of_a_flag(text: str, at: int) -> bool:
+    return text[at] >= "\U000e0000" and _FLAG in text[max(0, at - 8) : at]
+
+
+def _at(rule: str, source: bytes, at: int) -> Note:
+    start = source.rfind(b"\n", 0, at) + 1
+    return note(rule, line=source.count(b"\n", 0, at) + 1, column=at - start + 1)
+
+
+def _in_text(rule: str, text: str, at: int) -> Note:
+    start = text.rfind("\n", 0, at) + 1
+    return note(
+        rule, line=text.count("\n", 0, at) + 1, column=at - start + 1, evidence=text[max(start, at - 10) : at + 10]
+    )
