@@ -1,0 +1,62 @@
+"""Where in its registers each recorded call keeps its paths."""
+
+from __future__ import annotations
+
+PATHS: dict[str, tuple[tuple[int | None, int], ...]] = {
+    "open": ((None, 0),),
+    "creat": ((None, 0),),
+    "openat": ((0, 1),),
+    "openat2": ((0, 1),),
+    "unlink": ((None, 0),),
+    "unlinkat": ((0, 1),),
+    "truncate": ((None, 0),),
+    "rename": ((None, 0), (None, 1)),
+    "renameat": ((0, 1), (2, 3)),
+    "renameat2": ((0, 1), (2, 3)),
+    "link": ((None, 0), (None, 1)),
+    "linkat": ((0, 1), (2, 3)),
+    "symlink": ((None, 0), (None, 1)),
+    "symlinkat": ((1, 0), (1, 2)),
+    "chmod": ((None, 0),),
+    "fchmodat": ((0, 1),),
+    "fchmodat2": ((0, 1),),
+    "chown": ((None, 0),),
+    "lchown": ((None, 0),),
+    "fchownat": ((0, 1),),
+    "utime": ((None, 0),),
+    "utimes": ((None, 0),),
+    "futimesat": ((0, 1),),
+    "utimensat": ((0, 1),),
+    "setxattr": ((None, 0),),
+    "lsetxattr": ((None, 0),),
+    "removexattr": ((None, 0),),
+    "lremovexattr": ((None, 0),),
+    "execve": ((None, 0),),
+    "execveat": ((0, 1),),
+}
+"""For each path: the argument of the directory it starts from (None: the working directory), and its own."""
+
+DESCRIPTOR_CALLS = frozenset({"fchmod", "fchown", "fsetxattr", "fremovexattr"})
+"""They change a file by a descriptor in their first argument."""
+
+PROCESS_ARGUMENT = {
+    "kill": 0,
+    "tkill": 0,
+    "tgkill": 0,
+    "rt_sigqueueinfo": 0,
+    "rt_tgsigqueueinfo": 0,
+    "prlimit64": 0,
+    "sched_setaffinity": 0,
+    "sched_setparam": 0,
+    "sched_setscheduler": 0,
+    "sched_setattr": 0,
+}
+"""Calls that reach another process, and the argument that says which. `setpriority` may only name itself."""
+
+FLAGS = {"open": 1, "openat": 2}
+"""The argument with the flags of an open; those of openat2 are in memory."""
+
+OPEN_FOR_WRITING = 0x243
+"""O_WRONLY, O_RDWR, O_CREAT, O_TRUNC."""
+NAMESPACE_FLAGS = 0x7E020000
+"""CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET."""

@@ -1,0 +1,81 @@
+"""What the filter says to each system call, read from profiles/syscalls.txt, which says why."""
+
+from __future__ import annotations
+
+import re
+
+from sandbox.controls.kernel import read_profile, system_call_numbers
+
+_CONDITION = re.compile(r"(\d)(!=|==|=|!&|&)(.+)")
+_ACTIONS = ("allow", "watch", "ask", "refuse", "absent")
+CHANNEL = "CHANNEL"
+"""A condition's value that stands for the descriptor over which the listener is handed over."""
+
+
+class Condition:
+    """A comparison of one argument of a call, on the low word of its register (`==` on both)."""
+
+    __slots__ = ("argument", "operator", "values")
+
+    def __init__(self, argument: int, operator: str, values: tuple[int | str, ...]) -> None:
+        self.argument = argument
+        self.operator = operator
+        self.values = values
+
+
+class CallRule:
+    """What happens when one call is made. With conditions: it passes where all hold, and is notified otherwise."""
+
+    __slots__ = ("action", "conditions", "kind", "name", "number")
+
+    def __init__(self, name: str, number: int, action: str, kind: str, conditions: tuple[Condition, ...]) -> None:
+        self.name = name
+        self.number = number
+        self.action = action
+        self.kind = kind
+        self.conditions = conditions
+
+    @property
+    def notified(self) -> bool:
+        """Whether the recorder may hear of it."""
+        return self.action in {"watch", "ask", "refuse"}
+
+
+def read_call_rules(*, recorded: bool) -> dict[int, CallRule]:
+    """The rules by number. `recorded` is whether opens for reading are to be seen too."""
+    numbers = system_call_numbers()
+    rules: dict[int, CallRule] = {}
+    for line in read_profile("syscalls.txt").splitlines():
+        text, _, reason = line.partition("|")
+        if line.startswith("#") or not text.strip():
+            continue
+        if not reason.strip():
+            raise ValueError(f"a rule without a reason: {line}")
+        _read_line(text.strip(), numbers, rules, recorded=recorded)
+    return rules
+
+
+def _read_line(text: str, numbers: dict[str, int], rules: dict[int, CallRule], *, recorded: bool) -> None:
+    instead = text.startswith("unrecorded:")
+    if instead and recorded:
+        return
+    action_and_kind, *words = text.removeprefix("unrecorded:").split()
+    action, _, kind = action_and_kind.partition("/")
+    if action not in _ACTIONS:
+        raise ValueError(f"no such action: {action}")
+    conditions = tuple(_condition(word) for word in words if word[0].isdigit())
+    for name in (word for word in words if not word[0].isdigit()):
+        number = numbers[name]
+        if number in rules and not instead:
+            raise ValueError(f"{name} is named twice")
+        rules[number] = CallRule(name, number, action, kind, conditions)
+
+
+def _condition(word: str) -> Condition:
+    match = _CONDITION.fullmatch(word)
+    if match is None:
+        raise ValueError(f"not a condition: {word}")
+    argument, operator, values = match.groups()
+    return Condition(
+        int(argument), operator, tuple(value if value == CHANNEL else int(value, 0) for value in values.split(","))
+    )

@@ -1,0 +1,150 @@
+"""The process behind a waiting system call: its memory, its descriptors, its ancestry."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+
+_PAGE = 4096
+_MAX_PATH = 4096
+_AT_FDCWD = 0xFFFFFF9C
+UNREADABLE = "unreadable"
+"""Stands for a string at an address that could not be read."""
+
+
+class Caller:
+    """One process as the supervisor sees it. Everything read from it is as observed at the entry of its call."""
+
+    def __init__(self, process: int) -> None:
+        self._process = process
+
+    def bytes_at(self, address: int, size: int) -> bytes:
+        """Up to `size` bytes; fewer where the memory ends."""
+        try:
+            memory = os.open(f"/proc/{self._process}/mem", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return b""
+        try:
+            return _read_up_to(memory, address, size)
+        finally:
+            os.close(memory)
+
+    def text_at(self, address: int) -> str:
+        """The string at `address`, up to its NUL."""
+        data = self.bytes_at(address, _MAX_PATH)
+        if not data:
+            return UNREADABLE
+        return data.split(b"\0", 1)[0].decode("utf-8", "replace")
+
+    def path_at(self, address: int, directory: int | None = None) -> str:
+        """The absolute path meant by the string at `address`, symbolic links not followed."""
+        text = self.text_at(address)
+        if text == UNREADABLE or text.startswith("/"):
+            return os.path.normpath(text)
+        start = self.directory(directory)
+        return os.path.normpath(os.path.join(start, text)) if text else start
+
+    def directory(self, descriptor: int | None) -> str:
+        """What an open directory is called; the working directory for None and AT_FDCWD."""
+        if descriptor is None or descriptor & 0xFFFFFFFF == _AT_FDCWD:
+            return self._link("cwd")
+        return self._link(f"fd/{descriptor & 0xFFFFFFFF}")
+
+    def address_at(self, address: int, size: int) -> str:
+        """A socket address as text: `ip:port`, `[ip6]:port`, a path, `@abstract`."""
+        return format_address(self.bytes_at(address, min(size, 128)))
+
+    def message_address(self, message: int) -> str:
+        """The address in a `struct msghdr`; empty where there is none."""
+        header = self.bytes_at(message, 16)
+        if len(header) < 12:
+            return UNREADABLE
+        pointer, size = struct.unpack_from("=QI", header)
+        return self.address_at(pointer, size) if pointer else ""
+
+    def word_at(self, address: int) -> int:
+        """The 64 bits at `address`; all of them set where they cannot be read."""
+        data = self.bytes_at(address, 8)
+        return int.from_bytes(data, "little") if len(data) == 8 else (1 << 64) - 1
+
+    def _link(self, name: str) -> str:
+        try:
+            return os.readlink(f"/proc/{self._process}/{name}")
+        except OSError:
+            return UNREADABLE
+
+
+def format_address(data: bytes) -> str:
+    """A `struct sockaddr` as text."""
+    if len(data) < 2:
+        return UNREADABLE
+    family = int.from_bytes(data[:2], "little")
+    if family == socket.AF_INET and len(data) >= 8:
+        return f"{socket.inet_ntop(family, data[4:8])}:{int.from_bytes(data[2:4], 'big')}"
+    if family == socket.AF_INET6 and len(data) >= 24:
+        return f"[{socket.inet_ntop(family, data[8:24])}]:{int.from_bytes(data[2:4], 'big')}"
+    if family == socket.AF_UNIX:
+        name = data[2:]
+        abstract = name[:1] == b"\0"
+        text = name[abstract:].split(b"\0", 1)[0].decode("utf-8", "replace")
+        return f"@{text}" if abstract else text
+    return f"family {family}"
+
+
+def parent_of(process: int) -> int | None:
+    """The parent of a process or thread; None where it is gone."""
+    fields = _stat(process)
+    return int(fields[1]) if fields else None
+
+
+def descends_from(process: int, ancestor: int) -> bool:
+    """Whether a process or thread was, directly or not, started by `ancestor`. Nothing descends from itself."""
+    at = parent_of(process)
+    for _ in range(1000):
+        if at is None or at <= 0:
+            return False
+        if at == ancestor:
+            return process != ancestor
+        at = parent_of(at)
+    return False
+
+
+def threads_below(ancestor: int) -> int:
+    """How many threads all processes that descend from `ancestor` have together."""
+    parents: dict[int, int] = {}
+    threads: dict[int, int] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (fields := _stat(int(name))):
+            parents[int(name)], threads[int(name)] = int(fields[1]), int(fields[17])
+    family = {ancestor}
+    grown = True
+    while grown:
+        more = {each for each, parent in parents.items() if parent in family} - family
+        family |= more
+        grown = bool(more)
+    return sum(threads[each] for each in family if each != ancestor)
+
+
+def _stat(process: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on: the name before it may contain anything."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _read_up_to(memory: int, address: int, size: int) -> bytes:
+    """Page by page, because one that is missing fails the whole read."""
+    data = b""
+    while len(data) < size:
+        at = address + len(data)
+        try:
+            part = os.pread(memory, min(_PAGE - at % _PAGE, size - len(data)), at)
+        except (OSError, OverflowError):
+            break
+        data += part
+        if not part or (size == _MAX_PATH and b"\0" in part):
+            break
+    return data

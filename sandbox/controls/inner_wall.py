@@ -1,0 +1,87 @@
+"""The wall between a script and everything else, in every sandbox alike: raised by the process that becomes the script.
+
+runner: fork ──► child: raise_wall(spec, channel)          Landlock, filter, limits; hands over the listener
+                 runner: Recorder(listener, child), sends one byte, serves
+                 child: observe(spec), reports over the channel, waits; execve of the interpreter
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from array import array
+
+from sandbox.controls import landlock, rlimits, seccomp
+from sandbox.controls.call_rules import read_call_rules
+from sandbox.controls.kernel import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, ControlUnavailable, prctl, require_platform
+from sandbox.controls.observation import observe, surroundings
+from sandbox.controls.wall_spec import WallSpec
+
+__all__ = ["ControlUnavailable", "WallSpec", "observe", "raise_wall"]
+
+NICE = 19
+"""The runner must get the processor while a script spins on all of it."""
+_FIRST_TO_DIE = 1000
+
+
+def raise_wall(spec: WallSpec, channel: socket.socket) -> None:
+    """Confine this process for ever, send the listener over `channel` and wait there for one byte.
+
+    Call it in a fork that has one thread and nothing open that the script may not have. From the moment the listener
+    is sent, somebody has to serve it. Raises ControlUnavailable where a control cannot be had.
+    """
+    require_platform()
+    spec.seen = surroundings()
+    handover = _above_every_limit(channel, spec.open_files)
+    steps = seccomp.program(read_call_rules(recorded=spec.recorded).values(), handover)
+    try:
+        _lower(spec)
+        prctl(PR_SET_NO_NEW_PRIVS, 1)
+        spec.seen["landlock_abi"] = str(landlock.restrict(_directories(spec), _files(spec)))
+        listener = seccomp.install(steps)
+    except (OSError, ValueError) as error:
+        raise ControlUnavailable(f"a control of the inner wall cannot be had: {error}") from error
+    _hand_over(handover, listener)
+    if channel.recv(1) == b"":
+        os._exit(1)  # the runner is gone, and nothing may start without it
+
+
+def _above_every_limit(channel: socket.socket, open_files: int) -> int:
+    """The channel on a number that no descriptor of the script can ever have: it alone may use sendmsg."""
+    rlimits.open_as_many_files_as_allowed()
+    try:
+        return fcntl.fcntl(channel.fileno(), fcntl.F_DUPFD_CLOEXEC, open_files)
+    except OSError as error:
+        raise ControlUnavailable(f"a limit of {open_files} open files needs a higher hard limit here") from error
+
+
+def _lower(spec: WallSpec) -> None:
+    os.nice(NICE)
+    prctl(PR_SET_DUMPABLE, 1)  # otherwise the file below belongs to root
+    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write(str(_FIRST_TO_DIE))
+    prctl(PR_SET_DUMPABLE, 0)
+    rlimits.set_limits(spec.wanted_limits())
+
+
+def _directories(spec: WallSpec) -> list[tuple[str, int]]:
+    return [
+        *((path, landlock.READ) for path in spec.read_roots),
+        *((path, landlock.EXECUTE) for path in spec.exec_roots),
+        *((path, landlock.WRITE) for path in spec.write_roots),
+    ]
+
+
+def _files(spec: WallSpec) -> list[tuple[str, int]]:
+    return [
+        *((path, landlock.READ_FILE) for path in spec.read_files),
+        *((path, landlock.READ_FILE | landlock.WRITE_FILE) for path in spec.write_files),
+    ]
+
+
+def _hand_over(handover: int, listener: int) -> None:
+    descriptors = array("i", [listener])
+    with socket.socket(fileno=handover) as way:
+        way.sendmsg([b"L"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+    os.close(listener)

@@ -1,0 +1,61 @@
+"""System calls that Python has no function for, and the one kind of machine on which they mean what we think."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_GET_SECCOMP = 21
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+PR_GET_NO_NEW_PRIVS = 39
+
+_OLDEST = (5, 19)
+_PROFILES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "profiles")
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class ControlUnavailable(Exception):
+    """A control cannot be had here. The words are one sentence that an operator can act on."""
+
+
+def require_platform() -> None:
+    """Raise ControlUnavailable anywhere but on x86_64 Linux 5.19 or newer: the tables hold for nothing else."""
+    system, _, release, _, machine = os.uname()
+    parts = release.split("-")[0].split("+")[0].split(".")
+    numbers = tuple(int(part) for part in parts[:2] if part.isdigit())
+    if system != "Linux" or machine != "x86_64" or numbers < _OLDEST:
+        raise ControlUnavailable(f"sandboxes need x86_64 Linux 5.19 or newer, and this is {machine} {system} {release}")
+
+
+def system_call(number: int, *arguments: object) -> int:
+    """Make a system call. Arguments are integers or ctypes pointers. Raises OSError."""
+    result: int = _LIBC.syscall(ctypes.c_long(number), *map(_as_long, arguments))
+    if result < 0:
+        number_of_error = ctypes.get_errno()
+        raise OSError(number_of_error, os.strerror(number_of_error))
+    return result
+
+
+def prctl(option: int, argument: int = 0) -> int:
+    """Call prctl with one argument. Raises OSError."""
+    return system_call(157, option, argument, 0, 0, 0)
+
+
+def system_call_numbers() -> dict[str, int]:
+    """Every call of x86_64 by its name."""
+    lines = (line for line in read_profile("x86_64.txt").splitlines() if not line.startswith("#"))
+    words = (word for line in lines for word in line.split())
+    return {name: int(number) for name, _, number in (word.partition("=") for word in words)}
+
+
+def read_profile(name: str) -> str:
+    """The text of one of our own policy files."""
+    with open(os.path.join(_PROFILES, name), encoding="ascii") as file:
+        return file.read()
+
+
+def _as_long(argument: object) -> object:
+    return ctypes.c_ulong(argument & (1 << 64) - 1) if isinstance(argument, int) else argument

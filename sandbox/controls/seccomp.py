@@ -1,0 +1,87 @@
+"""The seccomp filter: rules become a BPF program, and the kernel hands back the descriptor that hears of calls."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import struct
+from collections.abc import Iterable
+
+from sandbox.controls.call_rules import CHANNEL, CallRule, Condition
+from sandbox.controls.kernel import system_call
+
+_SECCOMP = 317
+_SET_MODE_FILTER = 1
+_NEW_LISTENER, _WAIT_KILLABLE = 1 << 3, 1 << 5
+_LOAD, _EQUAL, _GREATER_OR_EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_KILL, _ALLOW, _NOTIFY = 0x80000000, 0x7FFF0000, 0x7FC00000
+_ABSENT = 0x00050000 | errno.ENOSYS
+_X86_64, _X32_BIT = 0xC000003E, 0x40000000
+_OFFSET_OF_NUMBER, _OFFSET_OF_ARCHITECTURE, _OFFSET_OF_ARGUMENTS = 0, 4, 16
+_MAX_INSTRUCTIONS = 4096
+
+Instruction = tuple[int, int, int, int]
+"""Code, how many to skip where the comparison holds, how many where it does not, operand."""
+
+
+def program(rules: Iterable[CallRule], channel: int) -> list[Instruction]:
+    """The filter. `channel` is the descriptor whose sendmsg passes unasked."""
+    steps: list[Instruction] = [
+        (_LOAD, 0, 0, _OFFSET_OF_ARCHITECTURE),
+        (_EQUAL, 1, 0, _X86_64),
+        (_RETURN, 0, 0, _KILL),  # i386 calls have other numbers
+        (_LOAD, 0, 0, _OFFSET_OF_NUMBER),
+        (_GREATER_OR_EQUAL, 0, 1, _X32_BIT),
+        (_RETURN, 0, 0, _KILL),  # and so have those of x32
+    ]
+    for rule in rules:
+        verdict = _verdict(rule, channel)
+        steps.append((_EQUAL, 0, len(verdict), rule.number))
+        steps.extend(verdict)
+    steps.append((_RETURN, 0, 0, _ABSENT))
+    if len(steps) > _MAX_INSTRUCTIONS or any(skip > 255 for step in steps for skip in step[1:3]):
+        raise ValueError("the filter is larger than the kernel takes")
+    return steps
+
+
+def install(steps: list[Instruction]) -> int:
+    """Put the filter into force for this process and all that come from it. Returns the listener. Raises OSError.
+
+    From here on a notified call waits until somebody answers at the listener; without one it ends with ENOSYS.
+    """
+    code = b"".join(struct.pack("=HBBI", *step) for step in steps)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    header = struct.pack("@HP", len(steps), ctypes.addressof(buffer))
+    flags = _NEW_LISTENER | _WAIT_KILLABLE
+    return system_call(_SECCOMP, _SET_MODE_FILTER, flags, ctypes.c_char_p(header))
+
+
+def _verdict(rule: CallRule, channel: int) -> list[Instruction]:
+    if rule.conditions:
+        tests = [step for condition in rule.conditions for step in _test(condition, channel)]
+        return [*tests, (_RETURN, 0, 0, _ALLOW)]
+    if rule.action == "allow":
+        return [(_RETURN, 0, 0, _ALLOW)]
+    if rule.action == "absent":
+        return [(_RETURN, 0, 0, _ABSENT)]
+    return [(_RETURN, 0, 0, _NOTIFY)]
+
+
+def _test(condition: Condition, channel: int) -> list[Instruction]:
+    """Goes on behind its last step where the condition holds, and notifies where it does not."""
+    low = _OFFSET_OF_ARGUMENTS + 8 * condition.argument
+    values = [channel if value == CHANNEL else int(value) for value in condition.values]
+    load, notify = (_LOAD, 0, 0, low), (_RETURN, 0, 0, _NOTIFY)
+    last = len(values) - 1
+    match condition.operator:
+        case "=":
+            return [load, *((_EQUAL, last - i + 1, 0, value) for i, value in enumerate(values)), notify]
+        case "!=":
+            return [load, *((_EQUAL, last - i, int(i == last), value) for i, value in enumerate(values)), notify]
+        case "&":
+            return [load, (_ANY_BIT, 1, 0, values[0]), notify]
+        case "!&":
+            return [load, (_ANY_BIT, 0, 1, values[0]), notify]
+        case _:
+            high = (_LOAD, 0, 0, low + 4)
+            return [load, (_EQUAL, 1, 0, values[0]), notify, high, (_EQUAL, 1, 0, 0), notify]

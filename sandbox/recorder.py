@@ -1,0 +1,105 @@
+"""The recorder: hears of each notified system call of a script, notes what was tried, and lets it pass or refuses it.
+
+It runs in the runner, outside the script, which can neither stop nor forge it. Numbers in registers are what the kernel
+uses, so a decision by them is exact; a string in memory is noted as observed at entry and never decides anything.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+
+from sandbox.controls import notifications
+from sandbox.controls.call_rules import read_call_rules
+from sandbox.controls.judge import Judge, Judgement
+from sandbox.controls.wall_spec import WallSpec
+
+MAX_KEPT = 1000
+"""Different attempts of one run. More are dropped, and a trial with dropped attempts is inconclusive."""
+MAX_TARGET = 300
+
+AttemptKey = tuple[str, str, bool]
+"""Kind, target, allowed."""
+
+
+class Recorder:
+    """Serves one script's listener. `tell` gets each new attempt as {kind, target, allowed, at_ms, count}.
+
+    Until the interpreter's execve whatever is asked comes from our own code: it is answered alike and not recorded.
+    """
+
+    def __init__(
+        self, listener_fd: int, script_pid: int, spec: WallSpec, tell: Callable[[dict[str, object]], None]
+    ) -> None:
+        self._listener = listener_fd
+        self._rules = read_call_rules(recorded=spec.recorded)
+        self._judge = Judge(script_pid, spec)
+        self._tell = tell
+        self._started_at = 0.0
+        self._repeats: dict[AttemptKey, int] = {}
+        self._allowed_reads = 0
+        self._allowed_writes = 0
+        self._dropped = 0
+        self._finished = False
+
+    def fileno(self) -> int:
+        """The listener, to be polled: readable when a call waits, hung up when no script is left."""
+        return self._listener
+
+    @property
+    def started(self) -> bool:
+        """Whether the script's interpreter has been started."""
+        return self._judge.started
+
+    def serve_one(self) -> None:
+        """Answer one call. Blocks where none waits, so poll first. Raises OSError where the listener is broken."""
+        notification = notifications.receive(self._listener)
+        if notification is None:
+            return
+        began = self.started
+        rule = self._rules.get(notification.number)
+        judgement = Judgement(errno.EPERM, None) if rule is None else self._judge.judge(rule, notification)
+        if not notifications.is_valid(self._listener, notification):
+            return  # its caller has died, so nothing was done, and what was read may be of another process
+        if began:
+            self._note(judgement)
+        elif self.started:
+            self._started_at = time.monotonic()
+        notifications.answer(self._listener, notification, judgement.error)
+
+    def finish(self) -> dict[str, int]:
+        """Tell how often attempts were repeated, and return the sums; `complete` is 0 or 1."""
+        if not self._finished:
+            self._finished = True
+            for key, repeats in self._repeats.items():
+                if repeats:
+                    self._tell_attempt(key, repeats)
+        return {
+            "allowed_reads": self._allowed_reads,
+            "allowed_writes": self._allowed_writes,
+            "dropped": self._dropped,
+            "process_limit_hits": self._judge.process_limit_hits,
+            "complete": int(self.started and not self._dropped),
+        }
+
+    def _note(self, judgement: Judgement) -> None:
+        if judgement.kind is None:
+            return
+        if judgement.expected:
+            self._allowed_reads += judgement.kind == "open"
+            self._allowed_writes += judgement.kind != "open"
+            return
+        key = (judgement.kind, judgement.target[:MAX_TARGET], judgement.allowed)
+        if key in self._repeats:
+            self._repeats[key] += 1
+        elif len(self._repeats) >= MAX_KEPT:
+            self._dropped += 1
+        else:
+            self._repeats[key] = 0
+            self._tell_attempt(key, 1)
+
+    def _tell_attempt(self, key: AttemptKey, count: int) -> None:
+        kind, target, allowed = key
+        at_ms = int((time.monotonic() - self._started_at) * 1000)
+        self._tell({"kind": kind, "target": target, "allowed": allowed, "at_ms": at_ms, "count": count})

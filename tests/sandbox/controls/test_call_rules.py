@@ -1,0 +1,27 @@
+"""The profile is data: these hold for whatever stands in it."""
+
+import pytest
+
+from sandbox.controls.call_arguments import PATHS, PROCESS_ARGUMENT
+from sandbox.controls.call_rules import read_call_rules
+from sandbox.controls.kernel import system_call_numbers
+from sandbox.controls.seccomp import program
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_every_call_of_the_architecture_is_settled(recorded: bool) -> None:
+    assert set(read_call_rules(recorded=recorded)) == set(system_call_numbers().values())
+
+
+def test_every_notified_rule_has_a_kind() -> None:
+    assert [rule.name for rule in read_call_rules(recorded=True).values() if rule.notified and not rule.kind] == []
+
+
+def test_whatever_changes_files_or_processes_says_where_its_arguments_are() -> None:
+    rules = {rule.name: rule for rule in read_call_rules(recorded=True).values()}
+
+    assert all(rules[name].notified for name in (*PATHS, *PROCESS_ARGUMENT))
+
+
+def test_the_filter_fits_the_kernel() -> None:
+    assert len(program(read_call_rules(recorded=True).values(), channel=1024)) < 4096
