@@ -4,6 +4,7 @@ PlatformError                          code                   another attempt ma
 |-- SandboxUnavailable                 sandbox_unavailable    yes: a control is not in force
 |-- EnvironmentUnavailable             environment_unavailable no: not configured, or not what it was
 |   `-- EnvironmentChanged             environment_changed    no: trial and execution would differ
+|-- ModelUnavailable                   model_unavailable      no: it has left the catalogue
 |-- ImageUnavailable                   image_unavailable      no
 |-- Unschedulable                      unschedulable          yes
 |-- NodeLost                           node_lost              no: it may still be running
@@ -53,6 +54,12 @@ class EnvironmentChanged(EnvironmentUnavailable):
     """The execution would run in something else than the trial did."""
 
     code = "environment_changed"
+
+
+class ModelUnavailable(PlatformError):
+    """The model was in the catalogue when the evaluation was accepted, and is not in this worker's."""
+
+    code = "model_unavailable"
 
 
 class ImageUnavailable(PlatformError):

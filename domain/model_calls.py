@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Iterable
 from enum import StrEnum
 from typing import Literal
 
@@ -53,3 +55,15 @@ class ModelAnswer(Value):
 
 ModelAnswerer = Callable[[ModelRequest], Awaitable[ModelAnswer]]
 """Answers a call. Never raises: whatever goes wrong is an answer with an error."""
+
+
+def call_digest(request: ModelRequest, answer: ModelAnswer) -> str:
+    """SHA-256 over what was asked and what came back."""
+    words = {"request": request.model_dump(mode="json"), "answer": answer.model_dump(mode="json")}
+    return hashlib.sha256(json.dumps(words, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def transcript_digest(calls: Iterable[tuple[int, str]]) -> str:
+    """SHA-256 over the digests of a run's calls in the order of their numbers, whatever order they ended in."""
+    lines = "".join(f"{call} {digest}\n" for call, digest in sorted(calls))
+    return hashlib.sha256(lines.encode()).hexdigest()
