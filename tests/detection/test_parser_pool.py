@@ -15,8 +15,8 @@ import pytest
 import detection.parser_pool
 from detection.child_pool import ChildPool
 from detection.child_protocol import MEMORY_BYTES
-from detection.parser_pool import ParserPool, ParserTimeout
-from domain.errors import AnalyserFailed, EnvironmentUnavailable
+from detection.parser_pool import ParserPool
+from domain.errors import AnalyserFailed, EnvironmentUnavailable, ParserTimeout
 from domain.findings import Verdict
 from domain.lifecycle import Stage
 from domain.policy import Policy
