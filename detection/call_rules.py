@@ -22,17 +22,21 @@ from detection.static_tables import (
     CLIMBING,
     CODE_BUILDERS,
     CREDENTIAL_VARIABLE,
+    DESCRIPTOR_CALLS,
+    ENVIRONMENT_READERS,
     FILE_CALLS,
     FORMAT_FIELD,
     GUARDED_MODULES,
+    IMPORTERS,
     NETWORK_CALLS,
     SYSTEM_FILES,
     TEXT_RUNNERS,
     UNPICKLERS,
 )
 
+MAX_PATH = 1024
+"""A longer text is none."""
 _COMPUTED = (ast.Call, ast.BinOp, ast.JoinedStr, ast.Subscript, ast.IfExp, ast.NamedExpr)
-_ENVIRONMENT_READERS = frozenset({"os.getenv", "os.environ.get", "os.environ.setdefault"})
 
 
 def call_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
@@ -88,6 +92,8 @@ def _file_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
 
 
 def _one_path_notes(node: ast.expr, path: str) -> Iterator[Note]:
+    if len(path) > MAX_PATH or "\n" in path:
+        return
     if is_credential(path) or is_other_process(path) or is_kernel_interface(path) or is_container_engine(path):
         yield note_at("sensitive_file", node, evidence=path)
     elif path in SYSTEM_FILES:
@@ -103,14 +109,26 @@ def _network_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     yield note_at("network_use", node, evidence=min(resolver.meanings(node.func) & NETWORK_CALLS))
 
 
+def _descriptor_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    number = resolver.folder.fold(node.args[0]) if node.args else None
+    if isinstance(number, int) and number > 2:
+        yield note_at("foreign_descriptor", node, evidence=str(number))
+
+
 def _pickle_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     literal = bool(node.args) and isinstance(resolver.folder.fold(node.args[0]), bytes | str)
     loads = min(resolver.meanings(node.func) & UNPICKLERS).endswith("loads")
     yield note_at("unpickles_literal" if literal and loads else "unpickles", node)
 
 
+def run_texts(node: ast.Call, resolver: Resolver) -> Iterator[str]:
+    """Texts that a call would run as code."""
+    if resolver.meanings(node.func) & TEXT_RUNNERS:
+        yield from _texts(node.args[:2], resolver)
+
+
 def _runner_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
-    for text in _texts(node.args[:1], resolver):
+    for text in run_texts(node, resolver):
         if as_code(text) is not None:
             yield note_at("text_as_code", node, evidence=text)
 
@@ -164,7 +182,7 @@ def _texts(nodes: list[ast.expr], resolver: Resolver) -> Iterator[str]:
             yield from _texts([node.left, node.right], resolver)
         elif isinstance(node, ast.JoinedStr):
             yield from _texts(node.values, resolver)
-        elif isinstance(node, ast.Call):
+        elif isinstance(node, ast.Call) and resolver.meanings(node.func) & FILE_CALLS:
             yield from _texts(node.args, resolver)
 
 
@@ -185,12 +203,13 @@ def _is_none(node: ast.expr) -> bool:
 
 
 _BY_NAME: tuple[tuple[frozenset[str], Callable[[ast.Call, Resolver], Iterator[Note]]], ...] = (
-    (frozenset({"builtins.__import__", "importlib.import_module", "importlib.__import__"}), _import_notes),
+    (IMPORTERS, _import_notes),
     (FILE_CALLS, _file_notes),
+    (DESCRIPTOR_CALLS, _descriptor_notes),
     (NETWORK_CALLS, _network_notes),
     (UNPICKLERS, _pickle_notes),
     (TEXT_RUNNERS, _runner_notes),
     (CODE_BUILDERS, _builder_notes),
     (ATTRIBUTE_GETTERS, _getter_notes),
-    (_ENVIRONMENT_READERS, _credential_notes),
+    (ENVIRONMENT_READERS, _credential_notes),
 )

@@ -118,7 +118,7 @@ class ChildPool:
     async def ask(self, request: Frame, deadline: float) -> Frame:
         """The answer of a child, by `deadline` on the loop's clock.
 
-        Raises ChildLate, ChildDied, or AnalyserFailed where no child can be started.
+        Raises ChildLate, ChildDied, or AnalyserFailed where no child can be started or one has a bug.
         """
         packed = pack(request)
         try:
@@ -138,6 +138,8 @@ class ChildPool:
             self._discard(child)
         else:
             self._idle.put_nowait(child)
+        if "failed" in reply:
+            raise AnalyserFailed("a child process for reading scripts failed by itself", str(reply["failed"]))
         return reply
 
     async def _take(self) -> _Child:

@@ -52,10 +52,17 @@ def serve(prepare: Callable[[Frame], Callable[[Frame], Frame]]) -> None:
     _send(outgoing, {"ready": True})
     while (request := read_frame(incoming)) is not None:
         _allow_more_cpu()
-        reply = answer(request)
+        reply = _answer_or_failure(answer, request)
         reply["retire"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > RETIRE_ABOVE_KIB
         _send(outgoing, reply)
         gc.collect()
+
+
+def _answer_or_failure(answer: Callable[[Frame], Frame], request: Frame) -> Frame:
+    try:
+        return answer(request)
+    except Exception as error:  # noqa: BLE001 - a bug of ours must not look like a script that kills its reader
+        return {"failed": type(error).__name__}
 
 
 def _send(outgoing: BinaryIO, frame: Frame) -> None:

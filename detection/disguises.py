@@ -23,6 +23,8 @@ _COMPRESSED = {
     b"B": "bz2.decompress",
     b"\xfd": "lzma.decompress",
 }
+_SIGNS_OF_CODE = ("(", "=", ".", "import")
+_ACTIONS = (ast.Call, ast.Attribute, ast.Import, ast.ImportFrom)
 _DECODING = frozenset(DECODERS) | {"builtins.chr", "builtins.reversed", "builtins.bytes", "builtins.bytearray"}
 
 
@@ -54,12 +56,12 @@ def is_disguise(node: ast.expr, resolver: Resolver) -> bool:
 
 def as_code(text: str) -> ast.Module | None:
     """The tree of `text` where it is Python that does something, None for prose, data and single words."""
-    if not 6 <= len(text) <= MAX_TEXT // 4 or not any(sign in text for sign in "(=."):
+    if not 6 <= len(text) <= MAX_TEXT // 4 or not any(sign in text for sign in _SIGNS_OF_CODE):
         return None
     parsed = parse(text.encode("utf-8", "replace"))
     if not isinstance(parsed, ast.Module):
         return None
-    return parsed if any(isinstance(node, ast.Call | ast.Attribute | ast.Import) for node in ast.walk(parsed)) else None
+    return parsed if any(isinstance(node, _ACTIONS) for node in ast.walk(parsed)) else None
 
 
 def _decoded(value: str | bytes) -> Iterator[str]:

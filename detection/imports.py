@@ -90,6 +90,8 @@ class Imports:
 def _imported_name_notes(node: ast.ImportFrom) -> Iterator[Note]:
     names = MODULE_NAMES.get(node.module or "", {})
     for alias in node.names:
+        if alias.name == "*" and "starts_process" in names.values():
+            yield note_at("star_import", node, evidence=f"{node.module}.*")
         rule = names.get(alias.name) or IMPORTS.get(f"{node.module}.{alias.name}")
         if rule:
             yield note_at(rule, node, evidence=f"{node.module}.{alias.name}")

@@ -65,6 +65,9 @@ MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "threading": _table(("tracing", ("settrace", "setprofile"))),
         "types": _table(("introspection", ("CodeType",))),
         "pkgutil": _table(("dynamic_code", ("resolve_name",))),
+        "pydoc": _table(("dynamic_code", ("locate", "safeimport")), ("starts_process", ("pipepager", "tempfilepager"))),
+        "distutils.spawn": _table(("starts_process", ("spawn",))),
+        "multiprocessing.util": _table(("starts_process", ("spawnv_passfds",))),
         "resource": _table(("signals_process", ("prlimit",))),
         "webbrowser": _table(("opens_browser", ("open", "open_new", "open_new_tab", "get"))),
     }
@@ -78,12 +81,15 @@ IMPORTS = _table(
     ("native_code", ("_testinternalcapi", "_xxsubinterpreters", "_interpreters", "_imp", "_io_uring")),
     ("code_loading", ("runpy", "zipimport", "imp", "code", "codeop", "marshal", "_frozen_importlib")),
     ("code_loading", ("_frozen_importlib_external", "__builtin__")),
-    ("debugger", ("pdb", "bdb", "pty", "faulthandler")),
+    ("debugger", ("pdb", "bdb", "faulthandler")),
+    ("starts_process", ("pty",)),
     ("harness_access", ("__main__",)),
 )
 """Modules whose import alone is a finding."""
 
-PATCHED_MODULES = frozenset({"builtins", "json", "airlock_runtime", "json.encoder"})
+PATCHED_MODULES = frozenset(
+    {"builtins", "json", "airlock_runtime", "json.encoder", "json.JSONEncoder", "json.encoder.JSONEncoder"}
+)
 """Assigning to an attribute of these changes what the harness around the script sees."""
 
 DANGEROUS_NAMES = frozenset(

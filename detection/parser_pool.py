@@ -15,7 +15,7 @@ from detection.child_pool import ChildDied, ChildLate, ChildPool
 from detection.notes import Note
 from detection.rules import RULES
 from detection.stage_reports import finding, finding_of, stage_report
-from domain.errors import AnalyserFailed, EnvironmentUnavailable
+from domain.errors import EnvironmentUnavailable, ParserTimeout
 from domain.findings import Finding, Severity, StageReport
 from domain.lifecycle import Stage
 from domain.values import Value
@@ -24,10 +24,6 @@ ATTEMPTS = 2
 """A child may die of something else (an administrator, a full machine). No honest script kills two."""
 _PROGRAM = Path(__file__).with_name("parser_child.py")
 _EAGER = "default"
-
-
-class ParserTimeout(AnalyserFailed):
-    """No child answered in time: they are all busy, or this script takes longer than the caller could wait."""
 
 
 class ParsedScript(Value):

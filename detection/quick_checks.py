@@ -6,10 +6,11 @@ It runs in the interpreter that would run the script, so that "syntax error" mea
 from __future__ import annotations
 
 import ast
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from detection.imports import Imports
 from detection.local_names import is_local, local_spans
@@ -36,8 +37,13 @@ RUNTIME_MODULES = frozenset({"airlock_runtime", "__future__", "__main__"})
 """What every script finds besides its environment. (To import `__main__` is a finding of its own.)"""
 
 _ENTRY_POINT = "evaluate_model"
-_SHARED = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
-"""One object of each for all trees of a process: bandit hangs its own attributes on them, which lead elsewhere."""
+_BRANCHES = (
+    (ast.expr, ast.stmt, ast.keyword, ast.arguments, ast.arg, ast.comprehension, ast.excepthandler, ast.alias)
+    + (ast.withitem, ast.pattern, ast.match_case)
+    + ((ast.type_param,) if sys.version_info >= (3, 12) else ())
+)
+"""Nodes that belong to one tree. Operators and contexts are shared by all trees of a process: bandit hangs its own
+attributes on them, and those lead into other trees."""
 _BUILTIN_FAMILY = frozenset(name for name, rule in BUILTIN_NAMES.items() if rule == "dynamic_code")
 
 
@@ -156,11 +162,10 @@ class _Walk:
             if look is not None:
                 look(self, node)
             for value in vars(node).values():
-                if isinstance(value, ast.AST):
-                    if not isinstance(value, _SHARED):
-                        children.append(value)
+                if isinstance(value, _BRANCHES):
+                    children.append(value)
                 elif isinstance(value, list):
-                    children.extend(item for item in value if isinstance(item, ast.AST))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - a list of nodes or words
+                    children += [item for item in cast("list[object]", value) if isinstance(item, _BRANCHES)]
         return children
 
     def look_at_name(self, node: ast.Name) -> None:

@@ -10,20 +10,18 @@ import builtins
 from collections.abc import Iterable, Iterator
 
 from detection.folding import Folder
-from detection.names import MODULE_NAMES
+from detection.static_tables import IMPORTERS, RELEVANT_NAMES
 
-MAX_MEANINGS = 32
 MAX_ROUNDS = 40
 """Aliases of aliases, in the worst order. Honest scripts settle in four."""
-MAX_CALLS = 3
-"""`a().b().c().d()` means nothing any more that a rule would ask for."""
+MAX_ELEMENTS = 100
+"""Of a display that a name may come from."""
 Meanings = frozenset[str]
 NOTHING: Meanings = frozenset()
 
 _BUILTINS = frozenset(name for name in dir(builtins) if not name.startswith("__")) | {"__import__"}
-_FOUND_IN_OTHERS = frozenset(MODULE_NAMES) | {"importlib"}
+_FOUND_IN_OTHERS = frozenset({"os", "posix", "sys", "subprocess", "builtins", "importlib"})
 """Modules that are attributes of other modules: `shutil.os`, `random._os`."""
-_IMPORTERS = frozenset({"builtins.__import__", "importlib.import_module", "importlib.__import__"})
 _READERS = frozenset({"get", "pop", "__getitem__", "setdefault"})
 
 
@@ -33,6 +31,7 @@ class Resolver:
     def __init__(self, tree: ast.AST, imported: dict[str, str]) -> None:
         self._assigned: dict[str, list[ast.expr]] = {}
         self._imported = imported
+        self._relevant = RELEVANT_NAMES | frozenset(imported.values())
         self._bound: set[str] = set()
         self._collect(tree)
         once = {name: values[0] for name, values in self._assigned.items() if len(values) == 1}
@@ -47,8 +46,12 @@ class Resolver:
         key = id(node)
         if key not in self._known:
             self._known[key] = NOTHING  # what a circle through constants finds
-            self._known[key] = _kept(self._of(node))
+            self._known[key] = self._kept(self._of(node))
         return self._known[key]
+
+    def _kept(self, found: Iterable[str]) -> Meanings:
+        """Only what a rule may ask for: so names settle, however they are tangled."""
+        return self._relevant.intersection(found)
 
     def _another_round(self) -> bool:
         """Let every name mean what is assigned to it, by what is known. Returns whether that changed anything."""
@@ -56,10 +59,16 @@ class Resolver:
         self.folder.forget()
         changed = False
         for name, values in self._assigned.items():
-            found = _kept(meaning for value in values for meaning in self.meanings(value))
+            found = self._kept(meaning for value in values for meaning in self.meanings(value))
             changed = changed or found != self._names.get(name, NOTHING)
             self._names[name] = found
         return changed
+
+    def is_import(self, node: ast.expr) -> bool:
+        """Whether `node` begins with the name of something imported: then its origin is known, and harmless."""
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        return isinstance(node, ast.Name) and node.id in self._imported
 
     def sources(self, name: str) -> list[ast.expr]:
         """What a name is assigned, anywhere."""
@@ -69,8 +78,13 @@ class Resolver:
         if isinstance(node, ast.Name):
             yield from self._name(node)
         elif isinstance(node, ast.Attribute):
-            for owner in self.meanings(node.value):
-                yield _member(owner, node.attr)
+            owners = self.meanings(node.value)
+            if node.attr.removeprefix("_") in _FOUND_IN_OTHERS and "asyncio" not in owners:
+                yield node.attr.removeprefix("_")
+            if node.attr == "__self__" and isinstance(node.value, ast.Name) and node.value.id in _BUILTINS:
+                yield "builtins"  # a builtin function is bound to its module
+            for owner in owners:
+                yield f"{owner}.{node.attr}"
         elif isinstance(node, ast.Call):
             yield from self._call(node)
         elif isinstance(node, ast.Subscript):
@@ -107,7 +121,7 @@ class Resolver:
         yield f"{function}()"
         if not node.args:
             return
-        if function in _IMPORTERS:
+        if function in IMPORTERS:
             module = self.folder.text(node.args[0])
             if module is not None:
                 # `__import__("a.b")` gives a, `import_module("a.b")` gives a.b
@@ -124,7 +138,7 @@ class Resolver:
         text = self.folder.text(name)
         if text is not None:
             for meaning in self.meanings(owner):
-                yield _member(meaning, text)
+                yield f"{meaning}.{text}"
 
     def _getter(self, maker: ast.Call, node: ast.Call) -> Iterator[str]:
         """`attrgetter("system")(os)`, `itemgetter("eval")(vars(builtins))`."""
@@ -146,7 +160,7 @@ class Resolver:
             inside = owner.elts
         elif isinstance(owner, ast.Dict):
             inside = owner.values
-        for value in inside[:MAX_MEANINGS]:
+        for value in inside[:MAX_ELEMENTS]:
             yield from self.meanings(value)
 
     def _item(self, owner: str, key: str) -> str:
@@ -154,7 +168,7 @@ class Resolver:
         if owner == "sys.modules":
             return key
         if owner.endswith(".__dict__"):
-            return _member(owner.removesuffix(".__dict__"), key)
+            return f"{owner.removesuffix('.__dict__')}.{key}"
         if owner == "builtins":
             return f"builtins.{key}"
         if owner in {"builtins.globals()", "builtins.locals()"}:
@@ -202,29 +216,7 @@ class Resolver:
         self._bound.update(name.id for name in ast.walk(target) if isinstance(name, ast.Name))
 
 
-def _member(owner: str, attribute: str) -> str:
-    if attribute == "__self__" and owner.startswith("builtins."):
-        return "builtins"  # a builtin function is bound to its module
-    if attribute in _FOUND_IN_OTHERS and "()" not in owner and owner != "asyncio":
-        return attribute
-    if attribute.lstrip("_") in _FOUND_IN_OTHERS and attribute.startswith("_"):
-        return attribute.lstrip("_")
-    return f"{owner}.{attribute}"
-
-
 def _alternatives(node: ast.expr) -> list[ast.expr]:
     if isinstance(node, ast.IfExp):
         return [node.body, node.orelse]
     return list(node.values) if isinstance(node, ast.BoolOp) else []
-
-
-def _kept(found: Iterable[str]) -> Meanings:
-    """`found` without what no rule asks for; where there are too many, those of modules with rules stay."""
-    distinct = {meaning for meaning in found if meaning and meaning.count("()") <= MAX_CALLS and len(meaning) < 120}
-    if len(distinct) > MAX_MEANINGS:
-        distinct = set(sorted(distinct, key=_is_harmless)[:MAX_MEANINGS])
-    return frozenset(distinct)
-
-
-def _is_harmless(meaning: str) -> bool:
-    return meaning.partition(".")[0] not in _FOUND_IN_OTHERS

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from detection.call_rules import call_notes, path_notes
+from detection.call_rules import call_notes, path_notes, run_texts
 from detection.disguises import as_code, encoded_constants, is_disguise
+from detection.escaped_modules import escape_notes
 from detection.imports import Imports
 from detection.names import ATTRIBUTES, DANGEROUS_NAMES, IMPORTS, MODULE_NAMES, PATCHED_MODULES
 from detection.notes import Note, note, note_at
@@ -55,10 +56,13 @@ class _Analysis:
                 yield from path_notes(node, self._resolver)
             if isinstance(node, ast.Call):
                 yield from call_notes(node, self._resolver)
+                for text in run_texts(node, self._resolver):
+                    yield from self._rescan(node, text)
             elif isinstance(node, ast.Attribute):
                 yield from _climb_notes(node)
             elif isinstance(node, ast.Assign):
                 yield from self._assignment_notes(node)
+        yield from escape_notes(self._tree, self._resolver)
         yield from self._environment_notes()
         for node, text in encoded_constants(self._tree):
             yield from self._rescan(node, text)
@@ -81,7 +85,7 @@ class _Analysis:
             return  # named at its import
         for meaning in self._resolver.meanings(node):
             module, _, name = meaning.rpartition(".")
-            rule = MODULE_NAMES.get(module, {}).get(name) or ATTRIBUTES.get(name, "")
+            rule = MODULE_NAMES.get(module, {}).get(name, "")
             if meaning in CODE_BUILDERS and isinstance(node, ast.Attribute):
                 continue
             if meaning in MODULE_LOADERS:
@@ -96,7 +100,7 @@ class _Analysis:
         if isinstance(node, ast.Name):
             return True  # its source is an expression of its own, which is judged where it stands
         if isinstance(node, ast.Attribute) and node.attr == name:
-            return (node.lineno, node.col_offset + 1) in self._open or name in ATTRIBUTES
+            return (node.lineno, node.col_offset + 1) in self._open
         return False
 
     def _text_notes(self, node: ast.expr) -> Iterator[Note]:

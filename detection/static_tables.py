@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+
+from detection.decoders import DECODERS, PURE_FUNCTIONS
+from detection.names import IMPORTS, MODULE_NAMES, PATCHED_MODULES
 
 DETOUR_RULES = {
     "dynamic_code": "hidden_dynamic_code",
@@ -50,6 +54,7 @@ FILE_CALLS = frozenset(
     {
         "builtins.open",
         "io.open",
+        "_io.open",
         "io.FileIO",
         "os.open",
         "os.listdir",
@@ -94,8 +99,35 @@ GUARDED_MODULES = frozenset({"os", "posix", "sys", "subprocess", "builtins", "im
 HARNESS_MODULES = frozenset({"__main__", "builtins", "json", "json.encoder", "airlock_runtime", "sys", "io", "os"})
 """What the harness uses to make the result."""
 
+DESCRIPTOR_CALLS = frozenset({"os.write", "os.writev", "os.fdopen", "builtins.open", "io.open", "io.FileIO", "os.dup2"})
 CREDENTIAL_VARIABLE = re.compile(r"(?:API_?KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL)", re.IGNORECASE)
 FORMAT_FIELD = re.compile(r"\{[^{}]*\}")
 """Linear: no nesting, no backtracking."""
 CLIMBING = frozenset({"__base__", "__bases__", "__mro__", "mro", "__subclasses__"})
 SYSTEM_FILES = frozenset({"/etc/passwd", "/etc/group", "/etc/hosts", "/etc/machine-id", "/etc/hostname"})
+
+IMPORTERS = frozenset({"builtins.__import__", "importlib.import_module", "importlib.__import__"})
+ENVIRONMENT_READERS = frozenset({"os.getenv", "os.environ.get", "os.environ.setdefault"})
+_HELPERS = frozenset(
+    {"builtins.getattr", "builtins.setattr", "builtins.vars", "builtins.globals()", "builtins.locals()", "builtins.map"}
+    | {"functools.partial", "operator.itemgetter", "sys.modules", "importlib", "os.environ"}
+)
+"""Names through which others are reached."""
+
+
+def _with_prefixes(names: Iterable[str]) -> frozenset[str]:
+    parts = [name.split(".") for name in names]
+    prefixes = {".".join(each[:length]) for each in parts for length in range(1, len(each) + 1)}
+    return frozenset(prefixes | {prefix.removesuffix("()") for prefix in prefixes})
+
+
+_RULED = (
+    *(f"{module}.{name}" for module, names in MODULE_NAMES.items() for name in names),
+    *(NETWORK_CALLS | FILE_CALLS | UNPICKLERS | TEXT_RUNNERS | MODULE_LOADERS | CODE_BUILDERS | ATTRIBUTE_GETTERS),
+    *DESCRIPTOR_CALLS,
+    *(IMPORTERS | ENVIRONMENT_READERS | _HELPERS | HARNESS_MODULES | PATCHED_MODULES | GUARDED_MODULES | set(IMPORTS)),
+    *(*DECODERS, *PURE_FUNCTIONS),
+)
+_MODULES = {name.rpartition(".")[0] for name in _RULED} | GUARDED_MODULES
+RELEVANT_NAMES = _with_prefixes([*_RULED, *(f"{module}.__dict__" for module in _MODULES)])
+"""Everything that some rule asks for, and every step on the way to it."""

@@ -12,6 +12,7 @@ PlatformError                          code                   another attempt ma
 |-- RunnerLost                         runner_lost            no: ended without a receipt or evidence
 |-- ScriptMissing                      script_missing         no: deleted meanwhile
 |-- AnalyserFailed                     analyser_failed        yes
+|   `-- ParserTimeout                  parser_timeout         yes: its children were busy
 |-- StorageUnavailable                 storage_unavailable    yes
 |-- WorkflowsUnavailable               workflows_unavailable  yes: Temporal is away
 `-- StopUnconfirmed                    stop_unconfirmed       no: somebody has to look
@@ -104,6 +105,12 @@ class AnalyserFailed(PlatformError):
 
     code = "analyser_failed"
     retryable = True
+
+
+class ParserTimeout(AnalyserFailed):
+    """No parser answered in time: all are busy, or this script takes longer than the caller could wait."""
+
+    code = "parser_timeout"
 
 
 class StorageUnavailable(PlatformError):
