@@ -1,17 +1,144 @@
-"""Stage 4: the one execution."""
+"""Stage 4, pod execution: the one run that counts. Begun once, watched, stopped when ordered, and written down."""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
 from temporalio import activity
 
-from activities.messages import ExecutionTask
-from domain.runs import ExecutionReport
+from activities.attendance import attended, seen_through
+from activities.clock import now
+from activities.failures import told_to_temporal
+from activities.heartbeat import heartbeats, stop_looked_for
+from activities.messages import ExecutionTask, execution_run_id
+from activities.ports import Announce, BoundModel, Journals, Models, Records, Scripts
+from activities.run_watch import RunWatch
+from activities.sandbox_trial import run_request
+from activities.stage_work import script_of
+from domain.errors import StorageUnavailable, WorkerLost, WorkflowsUnavailable
+from domain.evaluation import Evaluation
+from domain.findings import MAX_FINDINGS_PER_STAGE, Finding
+from domain.lifecycle import Stage
+from domain.outcomes import RunOutcome
+from domain.results import canonical_json
+from domain.runs import ExecutionReport, ModelUse, RunPurpose, RunReport, RunRequest
+from sandbox.port import Sandbox
+
+RECORDING_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+"""Seconds between attempts to write down what came of a run: it cannot be had a second time."""
 
 
 class PodExecution:
-    """Stage 4: the one execution."""
+    """Executes a script whose review is over."""
+
+    def __init__(
+        self,
+        records: Records,
+        scripts: Scripts,
+        journals: Journals,
+        sandbox: Sandbox,
+        models: Models,
+        *,
+        announce: Announce,
+        worker: str,
+    ) -> None:
+        self._records = records
+        self._scripts = scripts
+        self._journals = journals
+        self._sandbox = sandbox
+        self._models = models
+        self._announce = announce
+        self._worker = worker
 
     @activity.defn
     async def pod_execution(self, task: ExecutionTask) -> ExecutionReport:
-        """See activities/pod_execution.py."""
-        raise NotImplementedError
+        """Execute the script, once. Failures before it has begun may be retried, later ones never."""
+        evaluation = task.evaluation
+        async with heartbeats():
+            with told_to_temporal():
+                script = await script_of(self._scripts, evaluation)
+                model = self._models.open(evaluation)
+                if await self._records.stop_ordered(evaluation.evaluation_id) is not None:
+                    return ExecutionReport(outcome=RunOutcome.STOPPED, message="stopped before it began")
+                request = execution_request(evaluation, script)
+                await self._begin(evaluation, request.run_id)
+            with told_to_temporal(final=True):
+                report, findings = await self._run(task, request, model)
+                return await seen_through(self._record(evaluation, report, findings, model.use))
+
+    async def _begin(self, evaluation: Evaluation, run_id: str) -> None:
+        """Begin, once and for all. Raises WorkerLost where an earlier attempt had begun, of which nothing is left."""
+        evaluation_id = evaluation.evaluation_id
+        if not await self._records.begin_execution(evaluation_id, run_id, self._worker, now()):
+            await self._sandbox.kill(run_id)
+            raise WorkerLost("the worker that had begun the execution is gone")
+
+    async def _run(
+        self, task: ExecutionTask, request: RunRequest, model: BoundModel
+    ) -> tuple[RunReport, tuple[Finding, ...]]:
+        evaluation, stop = task.evaluation, asyncio.Event()
+        evaluation_id = evaluation.evaluation_id
+        async with (
+            self._announced(evaluation_id),
+            self._journals.batch(evaluation_id) as journal,
+            stop_looked_for(self._records, evaluation_id, stop),
+        ):
+            watch = RunWatch(
+                journal,
+                request.run_id,
+                Stage.POD_EXECUTION,
+                request.script,
+                stop=stop,
+                stops_from=evaluation.policy.rejected_from,
+                environment_digest=task.environment_digest,
+            )
+            run = self._sandbox.run(request, answer=model.answer, watch=watch.see, stop=stop)
+            report = await attended(asyncio.create_task(run), stop)
+        return report, watch.findings(report.record)[:MAX_FINDINGS_PER_STAGE]
+
+    @asynccontextmanager
+    async def _announced(self, evaluation_id: str) -> AsyncGenerator[None]:
+        """Tell the workflow, which need not be awake: the record says it too."""
+        telling = asyncio.create_task(self._tell(evaluation_id))
+        try:
+            yield
+        finally:
+            telling.cancel()
+            await asyncio.wait([telling])
+
+    async def _tell(self, evaluation_id: str) -> None:
+        with suppress(WorkflowsUnavailable):
+            await self._announce(evaluation_id)
+
+    async def _record(
+        self, evaluation: Evaluation, report: RunReport, findings: tuple[Finding, ...], use: ModelUse
+    ) -> ExecutionReport:
+        """Write down what came of it. Where a stop was journaled before, the run was stopped, whatever it says."""
+        first = await self._receipt(evaluation.evaluation_id, report, findings, use)
+        has_result = report.has_result and first
+        return ExecutionReport(
+            outcome=report.outcome if first else RunOutcome.STOPPED,
+            message=report.message[:500],
+            exit_code=report.exit_code,
+            findings=findings,
+            result_digest=hashlib.sha256(canonical_json(report.result)).hexdigest() if has_result else None,
+            isolation_level=report.isolation.level,
+        )
+
+    async def _receipt(
+        self, evaluation_id: str, report: RunReport, findings: tuple[Finding, ...], use: ModelUse
+    ) -> bool:
+        for pause in RECORDING_PAUSES:
+            with suppress(StorageUnavailable):
+                return await self._records.record_receipt(evaluation_id, report, findings, use, now())
+            await asyncio.sleep(pause)
+        return await self._records.record_receipt(evaluation_id, report, findings, use, now())
+
+
+def execution_request(evaluation: Evaluation, script: bytes) -> RunRequest:
+    """What a sandbox is asked for."""
+    run_id = execution_run_id(evaluation.evaluation_id)
+    return run_request(evaluation, script, run_id, RunPurpose.EXECUTION, evaluation.config.timeout)

@@ -14,7 +14,7 @@ from detection.child_pool import ChildDied, ChildLate, ChildPool
 from detection.notes import Note, printable
 from detection.rules import BANDIT, RULES
 from detection.stage_reports import finding, finding_of, stage_report
-from domain.errors import AnalyserFailed
+from domain.errors import AnalysisTimeout
 from domain.findings import Finding, Severity, StageReport
 from domain.lifecycle import Stage
 
@@ -65,14 +65,14 @@ class StaticAnalyser:
         await self._pool.__aexit__(kind, error, trace)
 
     async def analyse(self, source: bytes, within: timedelta = WITHIN) -> StageReport:
-        """What static analysis notices. Raises AnalyserFailed where no child can be started or none answers in time."""
+        """What static analysis notices. Raises AnalysisTimeout, and AnalyserFailed where no child can be started."""
         request = {"source": base64.b64encode(source).decode("ascii")}
         deadline = asyncio.get_running_loop().time() + within.total_seconds()
         for _ in range(ATTEMPTS):
             try:
                 reply = cast("_Reply", await self._pool.ask(request, deadline))
             except ChildLate:
-                raise AnalyserFailed("static analysis did not answer in time") from None
+                raise AnalysisTimeout("static analysis did not answer in time") from None
             except ChildDied:
                 continue
             return stage_report(Stage.STATIC_ANALYSIS, _findings(reply))

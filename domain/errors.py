@@ -12,7 +12,8 @@ PlatformError                          code                   another attempt ma
 |-- RunnerLost                         runner_lost            no: ended without a receipt or evidence
 |-- ScriptMissing                      script_missing         no: deleted meanwhile
 |-- AnalyserFailed                     analyser_failed        yes
-|   `-- ParserTimeout                  parser_timeout         yes: its children were busy
+|   |-- ParserTimeout                  parser_timeout         yes: its children were busy
+|   `-- AnalysisTimeout                analysis_timeout       yes: likewise
 |-- StorageUnavailable                 storage_unavailable    yes
 |-- WorkflowsUnavailable               workflows_unavailable  yes: Temporal is away
 `-- StopUnconfirmed                    stop_unconfirmed       no: somebody has to look
@@ -111,6 +112,12 @@ class ParserTimeout(AnalyserFailed):
     """No parser answered in time: all are busy, or this script takes longer than the caller could wait."""
 
     code = "parser_timeout"
+
+
+class AnalysisTimeout(AnalyserFailed):
+    """Static analysis did not answer in time: its children are busy, or this script takes too long."""
+
+    code = "analysis_timeout"
 
 
 class StorageUnavailable(PlatformError):
