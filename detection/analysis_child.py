@@ -16,6 +16,8 @@ from detection.child_protocol import Frame, serve
 from detection.notes import MAX_NOTES, note
 from detection.script_analysis import acceptable, own_notes
 
+CPU_SECONDS = 6
+"""256 KiB take less than two."""
 RECURSION_LIMIT = 20_000
 """Bandit and the rules recurse over trees whose depth the quick checks have capped; memory is bounded by rlimit."""
 
@@ -45,4 +47,4 @@ def _analyse(source: bytes, bandit: Bandit) -> Frame:
 
 
 if __name__ == "__main__":
-    serve(prepare)
+    serve(prepare, CPU_SECONDS)

@@ -15,8 +15,6 @@ HEADER = struct.Struct(">I")
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 MEMORY_BYTES = 768 << 20
 """Address space of a child: a script of 256 KiB needs about a third of it."""
-CPU_SECONDS = 6
-"""Processor time for one script. A child that needs more is killed by the kernel, even when its owner is gone."""
 RETIRE_ABOVE_KIB = 300 << 10
 """A child whose memory peaked above this asks to be replaced: its heap would not shrink again."""
 
@@ -38,8 +36,12 @@ def read_frame(stream: BinaryIO) -> Frame | None:
     return json.loads(stream.read(length)) if length <= MAX_FRAME_BYTES else None
 
 
-def serve(prepare: Callable[[Frame], Callable[[Frame], Frame]]) -> None:
-    """Answer frames on stdin until it ends. The first frame configures, and is answered when the child is ready."""
+def serve(prepare: Callable[[Frame], Callable[[Frame], Frame]], cpu_seconds: int) -> None:
+    """Answer frames on stdin until it ends. The first frame configures, and is answered when the child is ready.
+
+    A child that needs more than `cpu_seconds` of processor time for one frame is killed by the kernel, even when its
+    owner is gone.
+    """
     incoming, outgoing = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     sys.stdout = sys.stderr  # whatever a library prints must not look like a frame
     hello = read_frame(incoming)
@@ -51,7 +53,7 @@ def serve(prepare: Callable[[Frame], Callable[[Frame], Frame]]) -> None:
     gc.freeze()
     _send(outgoing, {"ready": True})
     while (request := read_frame(incoming)) is not None:
-        _allow_more_cpu()
+        _allow_more_cpu(cpu_seconds)
         reply = _answer_or_failure(answer, request)
         reply["retire"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > RETIRE_ABOVE_KIB
         _send(outgoing, reply)
@@ -82,9 +84,9 @@ def _bound_resources() -> None:
         resource.setrlimit(kind, (wanted, wanted))
 
 
-def _allow_more_cpu() -> None:
+def _allow_more_cpu(seconds: int) -> None:
     # The limit counts from the start of the process: each script gets its share on top of what is used up.
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    soft = int(used.ru_utime + used.ru_stime) + CPU_SECONDS + 1
+    soft = int(used.ru_utime + used.ru_stime) + seconds + 1
     resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))

@@ -6,7 +6,7 @@ import ast
 import binascii
 import re
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from detection.decoders import DECODERS, MAX_TEXT, DecodeRefused
@@ -28,10 +28,10 @@ _ACTIONS = (ast.Call, ast.Attribute, ast.Import, ast.ImportFrom)
 _DECODING = frozenset(DECODERS) | {"builtins.chr", "builtins.reversed", "builtins.bytes", "builtins.bytearray"}
 
 
-def encoded_constants(tree: ast.AST) -> Iterator[tuple[ast.expr, str]]:
+def encoded_constants(nodes: Sequence[ast.AST]) -> Iterator[tuple[ast.expr, str]]:
     """Literals that are base64 or hex of readable text, with that text."""
     candidates = 0
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) >= MIN_ENCODED:
             candidates += 1
             if candidates > MAX_CANDIDATES:

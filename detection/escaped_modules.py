@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from detection.names import MODULE_NAMES
 from detection.notes import Note, note_at
@@ -19,12 +19,12 @@ _COMMON = frozenset({"eval", "compile", "run", "call", "link", "kill", "abort"})
 """Attributes that many honest objects have."""
 
 
-def escape_notes(tree: ast.AST, resolver: Resolver) -> Iterator[Note]:
+def escape_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]:
     """`def f(m): m.system("true")` beside `f(os)`: neither says anything alone."""
-    escaped = _escaped(tree, resolver)
+    escaped = _escaped(nodes, resolver)
     if not escaped:
         return
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Load) or node.attr in _COMMON:
             continue
         for module in escaped:
@@ -33,11 +33,11 @@ def escape_notes(tree: ast.AST, resolver: Resolver) -> Iterator[Note]:
                 yield note_at(rule, node, evidence=f"{module} as a value, then .{node.attr}")
 
 
-def _escaped(tree: ast.AST, resolver: Resolver) -> set[str]:
+def _escaped(nodes: Sequence[ast.AST], resolver: Resolver) -> set[str]:
     """The modules that are used as values: arguments, elements, attributes, subjects."""
     explained: set[int] = set()
     escaped: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Attribute):
             explained.add(id(node.value))
         elif isinstance(node, ast.Call) and _last_name(node.func) in _LOOKERS:

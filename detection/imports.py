@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -23,9 +23,9 @@ class Imports:
     _spans: list[tuple[Place, Place]] = field(default_factory=list[tuple[Place, Place]])
 
     @classmethod
-    def of(cls, tree: ast.AST) -> Self:
-        """The import statements of a whole tree."""
-        return cls([node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)])
+    def of(cls, nodes: Sequence[ast.AST]) -> Self:
+        """The import statements among all nodes of a tree."""
+        return cls([node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)])
 
     def see_try(self, node: ast.Try | ast.TryStar) -> None:
         """Remember a `try` that catches ImportError."""

@@ -6,45 +6,15 @@ It runs in the interpreter that would run the script, so that "syntax error" mea
 from __future__ import annotations
 
 import ast
-import sys
 import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
 
-from detection.imports import Imports
-from detection.local_names import is_local, local_spans
-from detection.names import (
-    ATTRIBUTES,
-    BUILTIN_NAMES,
-    CODE_ATTRIBUTES,
-    HARMLESS_CODE_FIELDS,
-    MODULE_ATTRIBUTES,
-    MODULE_NAMES,
-    PATCHED_MODULES,
-)
+from detection.name_walk import ENTRY_POINT, NameWalk
 from detection.notes import MAX_NOTES, Note, note, note_at
 from detection.source_text import character_notes, fatal_note, lookalike_note
 
-MAX_NODES = 150_000
-"""256 KiB of one-character statements have more; a data-heavy honest script of that size has half."""
-MAX_DEPTH = 250
-"""An `elif` chain nests once per branch; honest scripts stay below 100."""
-MAX_CONSTANT_BYTES = 128 * 1024
-MAX_INTEGER_BITS = 16_384
-
 RUNTIME_MODULES = frozenset({"airlock_runtime", "__future__", "__main__"})
 """What every script finds besides its environment. (To import `__main__` is a finding of its own.)"""
-
-_ENTRY_POINT = "evaluate_model"
-_BRANCHES = (
-    (ast.expr, ast.stmt, ast.keyword, ast.arguments, ast.arg, ast.comprehension, ast.excepthandler, ast.alias)
-    + (ast.withitem, ast.pattern, ast.match_case)
-    + ((ast.type_param,) if sys.version_info >= (3, 12) else ())
-)
-"""Nodes that belong to one tree. Operators and contexts are shared by all trees of a process: bandit hangs its own
-attributes on them, and those lead into other trees."""
-_BUILTIN_FAMILY = frozenset(name for name, rule in BUILTIN_NAMES.items() if rule == "dynamic_code")
 
 
 @dataclass
@@ -85,15 +55,8 @@ def parse(source: bytes) -> ast.Module | Note:
     return tree if tree.body else note("empty_script")
 
 
-def check_tree(tree: ast.Module) -> list[Note]:
-    """What the names in a tree say, whatever it was parsed from."""
-    walk = _Walk()
-    refused = walk.through(tree)
-    return [refused] if refused else list(walk.notes(tree))
-
-
 def _check_script(source: bytes, tree: ast.Module, modules: frozenset[str]) -> QuickChecks:
-    walk = _Walk()
+    walk = NameWalk()
     refused = walk.through(tree)
     missing = walk.imports.missing(modules)
     findings = [*character_notes(source), *walk.notes(tree)]
@@ -108,163 +71,5 @@ def _check_script(source: bytes, tree: ast.Module, modules: frozenset[str]) -> Q
         findings=findings[:MAX_NOTES],
         imports=sorted(walk.imports.top_level_modules()),
         missing_modules=[module for module, _ in missing],
-        defines_evaluate_model=_ENTRY_POINT in walk.bound_names,
+        defines_evaluate_model=ENTRY_POINT in walk.bound_names,
     )
-
-
-class _Walk:
-    """One pass over a tree, level by level, so that depth costs nothing to know and nothing recurses."""
-
-    def __init__(self) -> None:
-        self.imports = Imports()
-        self.names: set[str] = set()
-        self.bound_names: set[str] = set()
-        self._notes: list[Note] = []
-        self._builtins: list[ast.Name] = []
-        self._members: list[ast.Attribute] = []
-        self._patches: list[ast.Attribute] = []
-        self._harmless: set[int] = set()
-        """Nodes, by identity, that their parent has explained."""
-        self._starts_interpreter: set[int] = set()
-
-    def through(self, tree: ast.AST) -> Note | None:
-        """Visit every node. Returns why the walk was given up, None where it was not."""
-        level, seen, depth = [tree], 0, 0
-        while level:
-            seen, depth = seen + len(level), depth + 1
-            if seen > MAX_NODES:
-                return note("too_many_nodes", detail=f"more than {MAX_NODES} nodes")
-            if depth > MAX_DEPTH:
-                return note_at("too_deep", level[0], detail=f"more than {MAX_DEPTH} levels")
-            level = self._next_level(level)
-        return None
-
-    def notes(self, tree: ast.Module) -> Iterator[Note]:
-        """What the walk noticed, once it is over."""
-        yield from self._notes
-        yield from self.imports.notes()
-        aliases = self.imports.aliases()
-        spans = local_spans(tree, _BUILTIN_FAMILY) if self._builtins else {}
-        for name in self._builtins:
-            imported = name.id == "compile" and name.id in aliases  # `from re import compile`: harmless by itself
-            if id(name) not in self._harmless and not is_local(name, spans) and not imported:
-                yield note_at("dynamic_code", name, evidence=name.id)
-        for member in self._members:
-            yield from self._member_notes(member, aliases)
-        for patch in self._patches:
-            if id(patch) not in self._harmless and _module_of(patch.value, aliases) in PATCHED_MODULES:
-                yield note_at("harness_patch", patch, evidence=patch.attr)
-
-    def _next_level(self, level: list[ast.AST]) -> list[ast.AST]:
-        children: list[ast.AST] = []
-        for node in level:
-            look = _LOOKS.get(type(node))
-            if look is not None:
-                look(self, node)
-            for value in vars(node).values():
-                if isinstance(value, _BRANCHES):
-                    children.append(value)
-                elif isinstance(value, list):
-                    children += [item for item in cast("list[object]", value) if isinstance(item, _BRANCHES)]
-        return children
-
-    def look_at_name(self, node: ast.Name) -> None:
-        self.names.add(node.id)
-        if node.id == _ENTRY_POINT and isinstance(node.ctx, ast.Store):
-            self.bound_names.add(node.id)
-        rule = BUILTIN_NAMES.get(node.id)
-        if rule is None:
-            return
-        if rule != "dynamic_code":
-            self._notes.append(note_at(rule, node, evidence=node.id))
-        elif isinstance(node.ctx, ast.Load):
-            self._builtins.append(node)
-
-    def look_at_attribute(self, node: ast.Attribute) -> None:
-        self.names.add(node.attr)
-        owner = node.value
-        if isinstance(owner, ast.Attribute) and owner.attr in CODE_ATTRIBUTES and node.attr in HARMLESS_CODE_FIELDS:
-            self._harmless.add(id(owner))
-        elif isinstance(owner, ast.Name) and owner.id in _BUILTIN_FAMILY and not node.attr.startswith("_"):
-            self._harmless.add(id(owner))  # `eval.score`: no builtin has such an attribute
-        rule = ATTRIBUTES.get(node.attr)
-        if rule is not None and id(node) not in self._harmless:
-            self._notes.append(note_at(rule, node, evidence=node.attr))
-        if isinstance(node.ctx, ast.Store):
-            self._patches.append(node)
-        elif node.attr in MODULE_ATTRIBUTES:
-            self._members.append(node)
-
-    def look_at_call(self, node: ast.Call) -> None:
-        if isinstance(node.func, ast.Name) and node.func.id in {"getattr", "hasattr", "setattr"} and len(node.args) > 1:
-            name = node.args[1]
-            if isinstance(name, ast.Constant) and isinstance(name.value, str) and node.func.id != "hasattr":
-                rule = ATTRIBUTES.get(name.value)
-                if rule is not None:
-                    self._notes.append(note_at(rule, name, evidence=name.value))
-        if node.args and _is_own_interpreter(node.args[0]):
-            self._starts_interpreter.add(id(node.func))
-
-    def look_at_constant(self, node: ast.Constant) -> None:
-        value = node.value
-        if isinstance(value, str | bytes):
-            if len(value) > MAX_CONSTANT_BYTES:
-                self._notes.append(note_at("huge_constant", node, detail=f"{len(value)} characters"))
-        elif isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
-            self._notes.append(note_at("huge_constant", node, detail=f"an integer of {value.bit_length()} bits"))
-
-    def look_at_import(self, node: ast.Import | ast.ImportFrom) -> None:
-        self.imports.statements.append(node)
-        self.bound_names.update(alias.asname or alias.name for alias in node.names)
-
-    def look_at_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        self.bound_names.add(node.name)
-
-    def look_at_assignment(self, node: ast.Assign) -> None:
-        if isinstance(node.value, ast.Constant) and node.value.value is None:
-            # `os.kill = None` disarms: the attribute is still seen, but nothing is put in its place
-            self._harmless.update(id(target) for target in node.targets)
-
-    def look_at_pattern(self, node: ast.MatchClass) -> None:
-        for name in node.kwd_attrs:
-            rule = ATTRIBUTES.get(name)
-            if rule is not None:
-                self._notes.append(note_at(rule, node, evidence=name))
-
-    def _member_notes(self, node: ast.Attribute, aliases: dict[str, str]) -> Iterator[Note]:
-        module = _module_of(node.value, aliases)
-        rule = MODULE_NAMES.get(module, {}).get(node.attr)
-        if rule == "starts_process" and id(node) in self._starts_interpreter:
-            rule = "starts_interpreter"
-        if rule is not None and id(node) not in self._harmless:
-            yield note_at(rule, node, evidence=f"{module}.{node.attr}")
-
-
-def _module_of(node: ast.expr, aliases: dict[str, str]) -> str:
-    """The module that an expression means: a name it was imported by, or a module found in another (`shutil.os`)."""
-    if isinstance(node, ast.Name):
-        return aliases.get(node.id, "")
-    return node.attr if isinstance(node, ast.Attribute) else ""
-
-
-def _is_own_interpreter(argument: ast.expr) -> bool:
-    first = argument.elts[0] if isinstance(argument, ast.List | ast.Tuple) and argument.elts else argument
-    return isinstance(first, ast.Attribute) and first.attr == "executable"
-
-
-_LOOKS: dict[type[ast.AST], Callable[[_Walk, Any], None]] = {
-    ast.Name: _Walk.look_at_name,
-    ast.Attribute: _Walk.look_at_attribute,
-    ast.Call: _Walk.look_at_call,
-    ast.Constant: _Walk.look_at_constant,
-    ast.Import: _Walk.look_at_import,
-    ast.ImportFrom: _Walk.look_at_import,
-    ast.FunctionDef: _Walk.look_at_function,
-    ast.AsyncFunctionDef: _Walk.look_at_function,
-    ast.Assign: _Walk.look_at_assignment,
-    ast.MatchClass: _Walk.look_at_pattern,
-    ast.Try: lambda walk, node: walk.imports.see_try(node),
-    ast.TryStar: lambda walk, node: walk.imports.see_try(node),
-    ast.If: lambda walk, node: walk.imports.see_if(node),
-    ast.With: lambda walk, node: walk.imports.see_with(node),
-}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from detection.folding import Folder
 from detection.static_tables import IMPORTERS, RELEVANT_NAMES
@@ -28,12 +28,12 @@ _READERS = frozenset({"get", "pop", "__getitem__", "setdefault"})
 class Resolver:
     """The meanings of expressions in one script."""
 
-    def __init__(self, tree: ast.AST, imported: dict[str, str]) -> None:
+    def __init__(self, nodes: Sequence[ast.AST], imported: dict[str, str]) -> None:
         self._assigned: dict[str, list[ast.expr]] = {}
         self._imported = imported
         self._relevant = RELEVANT_NAMES | frozenset(imported.values())
         self._bound: set[str] = set()
-        self._collect(tree)
+        self._collect(nodes)
         once = {name: values[0] for name, values in self._assigned.items() if len(values) == 1}
         self.folder = Folder({n: v for n, v in once.items() if n not in self._bound}, self.meanings)
         self._names: dict[str, Meanings] = {}
@@ -175,8 +175,8 @@ class Resolver:
             return "builtins" if key == "__builtins__" else self._imported.get(key, "")
         return ""
 
-    def _collect(self, tree: ast.AST) -> None:
-        for node in ast.walk(tree):
+    def _collect(self, nodes: Sequence[ast.AST]) -> None:
+        for node in nodes:
             if isinstance(node, ast.Assign):
                 for target in node.targets:
                     self._bind(target, node.value)

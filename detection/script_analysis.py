@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import warnings
 
+from detection.name_walk import check_tree
 from detection.notes import Note, note
-from detection.quick_checks import check_tree, parse
+from detection.quick_checks import parse
 from detection.source_text import fatal_note
 from detection.static_rules import static_notes
 

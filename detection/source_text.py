@@ -69,10 +69,13 @@ def lookalike_note(source: bytes, names: set[str]) -> Note | None:
     suspects = {word for word in words if unicodedata.normalize("NFKC", word) in names and _becomes_ascii(word)}
     if not suspects:
         return None
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):  # tells names from words in strings
-        if token.type == tokenize.NAME and token.string in suspects:
-            line, column = token.start
-            return note("lookalike_name", line=line, column=column + 1, evidence=token.string)
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):  # tells names from words in strings
+            if token.type == tokenize.NAME and token.string in suspects:
+                line, column = token.start
+                return note("lookalike_name", line=line, column=column + 1, evidence=token.string)
+    except (tokenize.TokenError, SyntaxError):  # it is stricter than the parser here and there
+        return note("lookalike_name", evidence=min(suspects))
     return None
 
 

@@ -20,8 +20,8 @@ from domain.lifecycle import Stage
 
 ATTEMPTS = 2
 """As in `parser_pool`: no honest script kills two children."""
-WITHIN = timedelta(seconds=20)
-"""For each attempt. A script of 256 KiB takes 2 s on a loaded machine; the child's own limit is processor time."""
+WITHIN = timedelta(seconds=45)
+"""For both attempts, within the stage's 60 s. The child itself is bounded by processor time."""
 _PROGRAM = Path(__file__).with_name("analysis_child.py")
 _WEIGHTS = {
     ("HIGH", "HIGH"): Severity.HIGH,

@@ -9,9 +9,9 @@ from detection.call_rules import call_notes, path_notes, run_texts
 from detection.disguises import as_code, encoded_constants, is_disguise
 from detection.escaped_modules import escape_notes
 from detection.imports import Imports
+from detection.name_walk import check_tree
 from detection.names import ATTRIBUTES, DANGEROUS_NAMES, IMPORTS, MODULE_NAMES, PATCHED_MODULES
 from detection.notes import Note, note, note_at
-from detection.quick_checks import check_tree
 from detection.resolving import Resolver
 from detection.static_tables import (
     CLIMBING,
@@ -40,15 +40,17 @@ def static_notes(tree: ast.Module, *, layer: int = 0) -> list[Note]:
 class _Analysis:
     def __init__(self, tree: ast.Module, layer: int) -> None:
         self._tree, self._layer = tree, layer
-        self._imports = Imports.of(tree)
-        self._resolver = Resolver(tree, self._imports.aliases())
+        self._nodes = list(ast.walk(tree))
+        self._imports = Imports.of(self._nodes)
+        self._aliases = self._imports.aliases()
+        self._resolver = Resolver(self._nodes, self._aliases)
         self._open: set[Place] = set()
         """Places that the quick checks have named already, because what stands there is written openly."""
 
     def notes(self) -> Iterator[Note]:
         self._open = {(found["line"], found["column"]) for found in check_tree(self._tree)}
         yield from self._inventory()
-        for node in ast.walk(self._tree):
+        for node in self._nodes:
             if isinstance(node, ast.expr):
                 yield from self._name_notes(node)
                 yield from self._text_notes(node)
@@ -62,9 +64,9 @@ class _Analysis:
                 yield from _climb_notes(node)
             elif isinstance(node, ast.Assign):
                 yield from self._assignment_notes(node)
-        yield from escape_notes(self._tree, self._resolver)
+        yield from escape_notes(self._nodes, self._resolver)
         yield from self._environment_notes()
-        for node, text in encoded_constants(self._tree):
+        for node, text in encoded_constants(self._nodes):
             yield from self._rescan(node, text)
         if self._resolver.folder.exhausted or not self._resolver.settled:
             yield note("not_analysed")
@@ -81,7 +83,7 @@ class _Analysis:
             return
         if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
             return  # `os.kill = None` disarms
-        if isinstance(node, ast.Name) and node.id in self._imports.aliases():
+        if isinstance(node, ast.Name) and node.id in self._aliases:
             return  # named at its import
         for meaning in self._resolver.meanings(node):
             module, _, name = meaning.rpartition(".")
@@ -148,7 +150,7 @@ class _Analysis:
         """The whole environment taken at once, in a script that can send things away."""
         explained: set[int] = set()
         taken: list[ast.expr] = []
-        for node in ast.walk(self._tree):
+        for node in self._nodes:
             if isinstance(node, ast.Subscript) or (
                 isinstance(node, ast.Attribute) and node.attr in {"get", "setdefault"}
             ):

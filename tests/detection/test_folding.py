@@ -10,7 +10,8 @@ from detection.resolving import Resolver
 
 def folded(expression: str, before: str = "") -> object:
     tree = ast.parse(f"import base64, codecs, zlib, binascii, os\n{before}\nresult = {expression}")
-    resolver = Resolver(tree, Imports.of(tree).aliases())
+    nodes = list(ast.walk(tree))
+    resolver = Resolver(nodes, Imports.of(nodes).aliases())
     last = tree.body[-1]
     assert isinstance(last, ast.Assign)
     return resolver.folder.fold(last.value)

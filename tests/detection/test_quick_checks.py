@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detection.quick_checks import MAX_DEPTH, quick_checks
+from detection.name_walk import MAX_DEPTH
+from detection.quick_checks import quick_checks
 from detection.source_text import MAX_SOURCE_BYTES
 from domain.limits import MAX_SCRIPT_BYTES
 

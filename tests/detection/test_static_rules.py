@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import ast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detection.quick_checks import parse
+from detection.static_rules import static_notes
+
+WORDS = [
+    "os",
+    "sys",
+    "m",
+    "getattr",
+    "builtins",
+    "'ex'",
+    "'ec'",
+    "''",
+    "'.'",
+    "1",
+    "[",
+    "]",
+    "(",
+    ")",
+    "+",
+    "%",
+    ".",
+    ",",
+]
+WORDS += [
+    ".join",
+    ".decode()",
+    "chr",
+    "map",
+    "lambda x:",
+    "x",
+    "=",
+    "\n",
+    "[::-1]",
+    "base64.b64decode",
+    "b'ZXhlYw=='",
+    "/",
+]
+WORDS += [
+    "import os\n",
+    "import base64, builtins, sys\n",
+    "for m in",
+    ":",
+    " ",
+    "f'{x}'",
+    "sys.modules",
+    ".__dict__",
+    "if 1 else",
+]
+
+
+def rules(script: str) -> set[str]:
+    return {found["rule"] for found in static_notes(ast.parse(script))}
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(WORDS), max_size=25).map("".join))
+def test_no_program_makes_the_rules_raise(script: str):
+    tree = parse(script.encode())
+
+    assert not isinstance(tree, ast.Module) or isinstance(static_notes(tree), list)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import os\nd = {'a': os}\nd['a'].popen('true')",
+        "import os\ndef f(m):\n    m.popen('true')\nf(os)",
+        "import os\nclass A:\n    m = os\nA.m.popen('true')",
+        "import os\nclass A:\n  def f(self):\n    self.m = os\n  def g(self):\n    self.m.popen('true')",
+        "import os\nfor m in [os]:\n    m.popen('true')",
+        "import os\nmatch os:\n    case m:\n        m.popen('true')",
+        "import os\n(m := os).popen('true')",
+        "import os\nm, n = os, 1\nm.popen('true')",
+        "import os\ndef f(m=os):\n    m.popen('true')",
+        "m = __import__('os')\nm.popen('true')",
+        "import os\nvars(os)['popen']('true')",
+        "import os\nos.__dict__.get('popen')('true')",
+        "import os\nos.__getattribute__('popen')('true')",
+        "from operator import methodcaller\nimport os\nmethodcaller('popen', 'true')(os)",
+        "from operator import attrgetter\nimport os\nattrgetter('popen')(os)('true')",
+        "import sys\nm = sys.modules.get('os')\nm.popen('true')",
+    ],
+)
+def test_a_module_is_followed_wherever_it_goes(script: str):
+    assert rules(script) & {"hidden_process", "hidden_introspection"}
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import platform\nm = platform\nm.system()",
+        "import os\nprint(os)\nmodel.eval()\nrunner.run()",
+        "import os\nfrom unittest import mock\nmock.patch.object(os, 'environ', {})\nchat.system('You are kind.')",
+        "import os\nm = os.path\nm.join('a', 'b')",
+        "import re\nm = re\nm.compile('a')",
+    ],
+)
+def test_honest_names_that_look_alike_are_left_alone(script: str):
+    assert rules(script) == set()
