@@ -11,6 +11,7 @@ PlatformError                          code                   another attempt ma
 |-- WorkerLost                         worker_lost            no: begun, and never begun twice
 |-- RunnerLost                         runner_lost            no: ended without a receipt or evidence
 |-- ScriptMissing                      script_missing         no: deleted meanwhile
+|-- RecordMissing                      record_missing         no: no submission has written it
 |-- AnalyserFailed                     analyser_failed        yes
 |   |-- ParserTimeout                  parser_timeout         yes: its children were busy
 |   `-- AnalysisTimeout                analysis_timeout       yes: likewise
@@ -99,6 +100,12 @@ class ScriptMissing(PlatformError):
     """The script was deleted while its evaluation was under way."""
 
     code = "script_missing"
+
+
+class RecordMissing(PlatformError):
+    """There is no row of the evaluation: it did not come through a submission."""
+
+    code = "record_missing"
 
 
 class AnalyserFailed(PlatformError):

@@ -1,0 +1,50 @@
+"""Scripts and large results, by tenant and content."""
+
+from __future__ import annotations
+
+import hashlib
+
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.evaluation import ScriptRef
+from storage.database import Database
+from storage.tables import blobs
+
+
+class Blobs:
+    """Contents by tenant and digest: nobody gets another tenant's by naming its digest."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, tenant: str, data: bytes) -> ScriptRef:
+        """Keep bytes. Idempotent. Raises StorageUnavailable."""
+        async with self._database.begin() as connection:
+            return await keep(connection, tenant, data)
+
+    async def get(self, tenant: str, sha256: str) -> bytes | None:
+        """The bytes, None where there are none or they were deleted. Raises StorageUnavailable."""
+        query = select(blobs.c.content).where(blobs.c.tenant == tenant, blobs.c.sha256 == sha256)
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).scalar_one_or_none()
+
+
+async def keep(connection: AsyncConnection, tenant: str, data: bytes) -> ScriptRef:
+    """Keep bytes within a transaction, so that no deletion takes them away before the reference is written."""
+    ref = ScriptRef(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+    while not await _locked(connection, tenant, ref.sha256):
+        try:
+            async with connection.begin_nested():
+                row = {"tenant": tenant, "sha256": ref.sha256, "size": ref.size, "content": data}
+                await connection.execute(insert(blobs).values(row))
+                break
+        except IntegrityError:  # somebody else was faster, and may have deleted it again: look anew
+            continue
+    return ref
+
+
+async def _locked(connection: AsyncConnection, tenant: str, sha256: str) -> bool:
+    query = select(blobs.c.size).where(blobs.c.tenant == tenant, blobs.c.sha256 == sha256).with_for_update()
+    return (await connection.execute(query)).scalar_one_or_none() is not None

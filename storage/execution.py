@@ -1,0 +1,169 @@
+"""The one execution of an evaluation: begun once, and ended by whichever is journaled first, its receipt or a stop."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from pydantic import JsonValue
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.evaluation import StopOrder
+from domain.findings import Finding
+from domain.journal import EntryKind, NewEntry
+from domain.lifecycle import Stage, Status, is_terminal
+from domain.limits import INLINE_RESULT_BYTES
+from domain.results import canonical_json
+from domain.runs import ModelUse, RunRecord, RunReport
+from storage.blobs import keep
+from storage.entries import status_entry, write
+from storage.records import RecordSummary, StopAnswer, StoredReport
+from storage.rows import EvaluationRow, locked
+from storage.tables import evaluations, executions
+from storage.transitions import change, walk, way
+
+KEPT_ATTEMPTS = 50
+"""Of a run's record, in the row. The counts are of all of them."""
+
+
+async def order_stop(connection: AsyncConnection, evaluation_id: str, order: StopOrder, at: datetime) -> StopAnswer:
+    """Journal a stop, unless there is one, or it comes too late."""
+    row = await locked(connection, evaluation_id)
+    if is_terminal(row.status) or row.receipt_at is not None:
+        return StopAnswer.ALREADY_ENDED
+    if row.stop is not None:
+        return StopAnswer.ALREADY_ORDERED
+    stop = NewEntry(at=at, kind=EntryKind.STOP, stage=row.stage, payload=order.model_dump(mode="json"))
+    steps = way(row.status, Status.STOPPING)
+    if steps:
+        last = status_entry(Status.STOPPING, at, row.stage, row.verdict)
+        await walk(connection, row, steps, last, {"stop": order}, before=[stop])
+    else:
+        await write(connection, row, [stop])
+        await change(connection, row, {"stop": order}, at)
+    return StopAnswer.ACCEPTED
+
+
+async def stop_ordered(connection: AsyncConnection, evaluation_id: str) -> StopOrder | None:
+    """The stop that was journaled."""
+    query = select(evaluations.c.stop).where(evaluations.c.evaluation_id == evaluation_id)
+    return (await connection.execute(query)).scalar_one_or_none()
+
+
+async def begin(connection: AsyncConnection, evaluation_id: str, run_id: str, worker: str, at: datetime) -> bool:
+    """Say that the script is about to be delivered. False where that was said before, or must not be any more."""
+    row = await locked(connection, evaluation_id)
+    if is_terminal(row.status) or row.status is Status.STOPPING or row.stop is not None:
+        return False
+    query = select(executions.c.run_id).where(executions.c.evaluation_id == evaluation_id)
+    if (await connection.execute(query)).one_or_none() is not None:
+        return False
+    begun = {"evaluation_id": evaluation_id, "tenant": row.tenant, "run_id": run_id, "worker": worker, "begun_at": at}
+    await connection.execute(insert(executions).values(begun))
+    steps = way(row.status, Status.EXECUTING)
+    if steps:
+        stage = Stage.POD_EXECUTION
+        last = status_entry(Status.EXECUTING, at, stage, row.verdict)
+        await walk(connection, row, steps, last, {"stage": stage})
+    return True
+
+
+async def record_receipt(
+    connection: AsyncConnection,
+    evaluation_id: str,
+    report: RunReport,
+    findings: tuple[Finding, ...],
+    model_use: ModelUse,
+    at: datetime,
+) -> bool:
+    """Keep what came of the execution. False where a stop was journaled first: then it is kept as evidence alone."""
+    row = await locked(connection, evaluation_id)
+    if row.receipt_at is not None:
+        return True
+    if is_terminal(row.status) or row.report is not None:
+        return False
+    counts = row.stop is None and row.status is not Status.STOPPING
+    stored = _stored(report, findings, model_use, after_stop=not counts)
+    values: dict[str, Any] = {}
+    if counts:
+        values["receipt_at"] = at
+        stored, values["result_sha256"] = await _with_result(connection, row, stored, report)
+    await write(connection, row, [_receipt(stored, at)])
+    await change(connection, row, {**values, "report": stored}, at)
+    return counts
+
+
+async def _with_result(
+    connection: AsyncConnection, row: EvaluationRow, stored: StoredReport, report: RunReport
+) -> tuple[StoredReport, str | None]:
+    if not report.has_result:
+        return stored, None
+    content = canonical_json(report.result)
+    large = len(content) > INLINE_RESULT_BYTES
+    digest = hashlib.sha256(content).hexdigest()
+    if large:
+        await keep(connection, row.tenant, content)
+    found = {
+        "has_result": True,
+        "result_digest": digest,
+        "result_size": len(content),
+        "result_in_blob": large,
+        "result": None if large else report.result,
+    }
+    return stored.model_copy(update=found), digest if large else None
+
+
+def _stored(report: RunReport, findings: tuple[Finding, ...], use: ModelUse, *, after_stop: bool) -> StoredReport:
+    return StoredReport(
+        run_id=report.run_id,
+        outcome=report.outcome,
+        exit_code=report.exit_code,
+        signal=report.signal,
+        message=report.message,
+        traceback=report.traceback,
+        isolation=report.isolation,
+        usage=report.usage,
+        model_use=use,
+        environment_digest=report.environment_digest,
+        record=_summary(report.record),
+        findings=findings,
+        receipt=report.receipt,
+        after_stop=after_stop,
+    )
+
+
+def _summary(record: RunRecord) -> RecordSummary:
+    kinds = Counter[str]()
+    for attempt in record.attempts:
+        kinds[attempt.kind] += attempt.count
+    return RecordSummary(
+        attempts=tuple(sorted(record.attempts, key=lambda attempt: attempt.allowed)[:KEPT_ATTEMPTS]),
+        kinds=dict(kinds),
+        refused=sum(attempt.count for attempt in record.attempts if not attempt.allowed),
+        allowed_reads=record.allowed_reads,
+        dropped=record.dropped,
+        complete=record.complete,
+    )
+
+
+def _receipt(stored: StoredReport, at: datetime) -> NewEntry:
+    """Nothing in it was written by the script: it outlives a deletion."""
+    payload: dict[str, JsonValue] = {
+        "outcome": stored.outcome.value,
+        "exit_code": stored.exit_code,
+        "signal": stored.signal,
+        "has_result": stored.has_result,
+        "result_digest": stored.result_digest,
+        "result_size": stored.result_size,
+        "isolation_level": stored.isolation.level,
+        "backend": stored.isolation.backend.value,
+        "environment_digest": stored.environment_digest,
+        "usage": stored.usage.model_dump(mode="json"),
+        "model_use": stored.model_use.model_dump(mode="json"),
+        "receipt": stored.receipt,
+        "after_stop": stored.after_stop,
+    }
+    return NewEntry(at=at, kind=EntryKind.RECEIPT, run=stored.run_id, stage=Stage.POD_EXECUTION, payload=payload)

@@ -1,0 +1,120 @@
+"""How an evaluation comes to be: row, script, journal and idempotency in one transaction; and its workflow's start."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.evaluation import Evaluation, ScriptRef
+from domain.lifecycle import TERMINAL, Status
+from storage.blobs import keep
+from storage.entries import status_entry, write
+from storage.records import Idempotency, IdempotencyConflict, NewEvaluation, Submission
+from storage.rows import EvaluationRow, locked, record_of
+from storage.tables import evaluations, idempotency
+
+IDEMPOTENT_FOR = timedelta(hours=24)
+
+
+async def submit(connection: AsyncConnection, new: NewEvaluation, repeats: Idempotency | None) -> Submission:
+    """Accept an evaluation, or find the one that the same request has made. Raises IdempotencyConflict."""
+    evaluation = new.evaluation
+    if repeats is not None:
+        earlier = await _claimed(connection, evaluation, repeats)
+        if earlier is not None:
+            return Submission(record_of(await locked(connection, earlier)), created=False)
+    ref = await keep(connection, evaluation.tenant, new.script)
+    if ref != evaluation.script:
+        raise ValueError("the script is not the one that its reference names")
+    await connection.execute(insert(evaluations).values(_row_of(new)))
+    row = await locked(connection, evaluation.evaluation_id)
+    await write(connection, row, [status_entry(Status.QUEUED, evaluation.queued_at)])
+    return Submission(record_of(row), created=True)
+
+
+async def mark_started(connection: AsyncConnection, evaluation_id: str, at: datetime) -> None:
+    """Note that there is a workflow. The first time stays."""
+    columns = evaluations.c
+    await connection.execute(
+        update(evaluations)
+        .where(columns.evaluation_id == evaluation_id, columns.workflow_started_at.is_(None))
+        .values(workflow_started_at=at)
+    )
+
+
+async def unstarted(connection: AsyncConnection, before: datetime, limit: int) -> list[Evaluation]:
+    """Evaluations without a workflow that were queued before a time, the oldest first. Stopped ones need one too."""
+    columns = evaluations.c
+    query = (
+        select(evaluations)
+        .where(
+            columns.status.in_(sorted(set(Status) - TERMINAL)),
+            columns.workflow_started_at.is_(None),
+            columns.queued_at <= before,
+        )
+        .order_by(columns.queued_at, columns.evaluation_id)
+        .limit(limit)
+    )
+    return [_evaluation_of(row) for row in await connection.execute(query)]
+
+
+async def _claimed(connection: AsyncConnection, evaluation: Evaluation, repeats: Idempotency) -> str | None:
+    """The evaluation that has the key; None where it is ours from now on."""
+    columns = idempotency.c
+    expired = delete(idempotency).where(columns.tenant == evaluation.tenant, columns.expires_at <= evaluation.queued_at)
+    await connection.execute(expired)
+    claim = {
+        "tenant": evaluation.tenant,
+        "key": repeats.key,
+        "request_digest": repeats.request_digest,
+        "evaluation_id": evaluation.evaluation_id,
+        "expires_at": evaluation.queued_at + IDEMPOTENT_FOR,
+    }
+    try:
+        async with connection.begin_nested():
+            await connection.execute(insert(idempotency).values(claim))
+            return None
+    except IntegrityError:
+        query = select(idempotency).where(columns.tenant == evaluation.tenant, columns.key == repeats.key)
+        earlier = (await connection.execute(query)).one()
+    if earlier.request_digest != repeats.request_digest:
+        raise IdempotencyConflict("the idempotency key was used for another request")
+    return earlier.evaluation_id
+
+
+def _row_of(new: NewEvaluation) -> dict[str, Any]:
+    evaluation = new.evaluation
+    return {
+        "evaluation_id": evaluation.evaluation_id,
+        "tenant": evaluation.tenant,
+        "status": Status.QUEUED,
+        "model_id": evaluation.model_id,
+        "script_sha256": evaluation.script.sha256,
+        "script_size": evaluation.script.size,
+        "config": evaluation.config,
+        "policy": evaluation.policy,
+        "queued_at": evaluation.queued_at,
+        "updated_at": evaluation.queued_at,
+        "findings": (),
+        "findings_digest": "",
+        "retry_of": new.retry_of,
+        "last_seq": 0,
+        "journal_bytes": 0,
+        "journal_full": False,
+    }
+
+
+def _evaluation_of(row: EvaluationRow) -> Evaluation:
+    return Evaluation(
+        evaluation_id=row.evaluation_id,
+        tenant=row.tenant,
+        model_id=row.model_id,
+        script=ScriptRef(sha256=row.script_sha256, size=row.script_size),
+        config=row.config,
+        policy=row.policy,
+        queued_at=row.queued_at,
+    )
