@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.evaluation import ScriptRef
 from storage.database import Database
@@ -21,30 +20,32 @@ class Blobs:
 
     async def put(self, tenant: str, data: bytes) -> ScriptRef:
         """Keep bytes. Idempotent. Raises StorageUnavailable."""
-        async with self._database.begin() as connection:
-            return await keep(connection, tenant, data)
+        return await self._database.write(keep, tenant, data)
 
     async def get(self, tenant: str, sha256: str) -> bytes | None:
         """The bytes, None where there are none or they were deleted. Raises StorageUnavailable."""
-        query = select(blobs.c.content).where(blobs.c.tenant == tenant, blobs.c.sha256 == sha256)
-        async with self._database.read() as connection:
-            return (await connection.execute(query)).scalar_one_or_none()
+        return await self._database.read(_content, tenant, sha256)
 
 
-async def keep(connection: AsyncConnection, tenant: str, data: bytes) -> ScriptRef:
+def keep(connection: Connection, tenant: str, data: bytes) -> ScriptRef:
     """Keep bytes within a transaction, so that no deletion takes them away before the reference is written."""
     ref = ScriptRef(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
-    while not await _locked(connection, tenant, ref.sha256):
+    row = {"tenant": tenant, "sha256": ref.sha256, "size": ref.size, "content": data}
+    while not _locked(connection, tenant, ref.sha256):
         try:
-            async with connection.begin_nested():
-                row = {"tenant": tenant, "sha256": ref.sha256, "size": ref.size, "content": data}
-                await connection.execute(insert(blobs).values(row))
+            with connection.begin_nested():
+                connection.execute(insert(blobs).values(row))
                 break
         except IntegrityError:  # somebody else was faster, and may have deleted it again: look anew
             continue
     return ref
 
 
-async def _locked(connection: AsyncConnection, tenant: str, sha256: str) -> bool:
+def _content(connection: Connection, tenant: str, sha256: str) -> bytes | None:
+    query = select(blobs.c.content).where(blobs.c.tenant == tenant, blobs.c.sha256 == sha256)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def _locked(connection: Connection, tenant: str, sha256: str) -> bool:
     query = select(blobs.c.size).where(blobs.c.tenant == tenant, blobs.c.sha256 == sha256).with_for_update()
-    return (await connection.execute(query)).scalar_one_or_none() is not None
+    return connection.execute(query).scalar_one_or_none() is not None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, delete, or_, select
 
 from domain.lifecycle import is_terminal
 from storage.entries import CONTENT
@@ -15,17 +14,17 @@ from storage.tables import blobs, evaluations, journal
 from storage.transitions import change
 
 
-async def delete_payload(connection: AsyncConnection, tenant: str, evaluation_id: str, at: datetime) -> bool:
+def delete_payload(connection: Connection, tenant: str, evaluation_id: str, at: datetime) -> bool:
     """Delete what the submitter and the script have written. False where there is no such ended evaluation."""
     owned = (evaluations.c.evaluation_id == evaluation_id, evaluations.c.tenant == tenant)
-    if await found(connection, *owned) is None:
+    if found(connection, *owned) is None:
         return False
-    row = await locked(connection, evaluation_id)
+    row = locked(connection, evaluation_id)
     if not is_terminal(row.status):
         return False
     if row.deleted_at is not None:
         return True
-    await connection.execute(
+    connection.execute(
         delete(journal).where(journal.c.evaluation_id == evaluation_id, journal.c.kind.in_(sorted(CONTENT)))
     )
     report: StoredReport | None = row.report
@@ -34,20 +33,20 @@ async def delete_payload(connection: AsyncConnection, tenant: str, evaluation_id
         "config": row.config.model_copy(update={"params": {}}),
         "report": report.model_copy(update={"message": "", "traceback": "", "result": None}) if report else None,
     }
-    await change(connection, row, values, at)
+    change(connection, row, values, at)
     for digest in {row.script_sha256, row.result_sha256} - {None}:
-        await _delete_unless_needed(connection, row, digest)
+        _delete_unless_needed(connection, row, digest)
     return True
 
 
-async def _delete_unless_needed(connection: AsyncConnection, row: EvaluationRow, sha256: str) -> None:
+def _delete_unless_needed(connection: Connection, row: EvaluationRow, sha256: str) -> None:
     """The lock comes before the look: a submission that is about to refer to the blob holds it."""
     blob = (blobs.c.tenant == row.tenant, blobs.c.sha256 == sha256)
-    await connection.execute(select(blobs.c.size).where(*blob).with_for_update())
+    connection.execute(select(blobs.c.size).where(*blob).with_for_update())
     needed = select(evaluations.c.evaluation_id).where(
         evaluations.c.tenant == row.tenant,
         evaluations.c.deleted_at.is_(None),
         or_(evaluations.c.script_sha256 == sha256, evaluations.c.result_sha256 == sha256),
     )
-    if (await connection.execute(needed.limit(1))).one_or_none() is None:
-        await connection.execute(delete(blobs).where(*blob))
+    if (connection.execute(needed.limit(1))).one_or_none() is None:
+        connection.execute(delete(blobs).where(*blob))

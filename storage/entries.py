@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert, select, update
 
 from domain.evaluation import Cause
 from domain.findings import Verdict
@@ -26,8 +25,8 @@ ENTRY_BYTES = 120
 _FULL = {"stream": "airlock", "text": "The journal is full: further output and model calls are not kept."}
 
 
-async def write(
-    connection: AsyncConnection, row: EvaluationRow, entries: Sequence[NewEntry], max_bytes: int = MAX_JOURNAL_BYTES
+def write(
+    connection: Connection, row: EvaluationRow, entries: Sequence[NewEntry], max_bytes: int = MAX_JOURNAL_BYTES
 ) -> None:
     """Append entries to the journal of a locked row; those of frames that it has already are left out.
 
@@ -35,7 +34,7 @@ async def write(
     """
     size, full = row.journal_bytes, row.journal_full
     written: list[dict[str, Any]] = []
-    for entry in await _fresh(connection, row.evaluation_id, entries):
+    for entry in _fresh(connection, row.evaluation_id, entries):
         kept, payload = entry, payload_text(entry.payload)
         if entry.kind in CONTENT:
             if full or row.deleted_at is not None:
@@ -47,8 +46,8 @@ async def write(
         written.append(_row_of(row, row.last_seq + len(written) + 1, kept, payload))
     if not written:
         return
-    await connection.execute(insert(journal), written)
-    await connection.execute(
+    connection.execute(insert(journal), written)
+    connection.execute(
         update(evaluations)
         .where(evaluations.c.evaluation_id == row.evaluation_id)
         .values(last_seq=row.last_seq + len(written), journal_bytes=size, journal_full=full)
@@ -75,7 +74,7 @@ def payload_text(payload: Mapping[str, JsonValue]) -> str:
     return json.dumps(json.loads(whole), separators=(",", ":"))
 
 
-async def _fresh(connection: AsyncConnection, evaluation_id: str, entries: Sequence[NewEntry]) -> list[NewEntry]:
+def _fresh(connection: Connection, evaluation_id: str, entries: Sequence[NewEntry]) -> list[NewEntry]:
     frames: dict[str, set[int]] = {}
     for entry in entries:
         if entry.frame is not None:
@@ -87,7 +86,7 @@ async def _fresh(connection: AsyncConnection, evaluation_id: str, entries: Seque
             journal.c.run == run,
             journal.c.frame.between(min(numbers), max(numbers)),
         )
-        known.update((run, frame) for frame in (await connection.execute(query)).scalars())
+        known.update((run, frame) for frame in (connection.execute(query)).scalars())
     fresh: list[NewEntry] = []
     for entry in entries:
         if entry.frame is not None:

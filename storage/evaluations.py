@@ -66,67 +66,56 @@ class Evaluations:
 
     async def submit(self, new: NewEvaluation, idempotency: Idempotency | None) -> Submission:
         """Accept an evaluation with its script. Raises IdempotencyConflict, for 24 hours after the key was used."""
-        async with self._database.begin() as connection:
-            return await submissions.submit(connection, new, idempotency)
+        return await self._database.write(submissions.submit, new, idempotency)
 
     async def mark_started(self, evaluation_id: str) -> None:
         """Note that its workflow was started, so that the sweep passes it over."""
-        async with self._database.begin() as connection:
-            await submissions.mark_started(connection, evaluation_id, self._now())
+        await self._database.write(submissions.mark_started, evaluation_id, self._now())
 
     async def unstarted(self, older_than: timedelta, limit: int) -> list[Evaluation]:
         """Evaluations that were accepted longer ago than this, and whose workflow nobody has started: oldest first."""
-        async with self._database.read() as connection:
-            return await submissions.unstarted(connection, self._now() - older_than, limit)
+        return await self._database.read(submissions.unstarted, self._now() - older_than, limit)
 
     async def find(self, evaluation_id: str, tenant: str | None = None) -> EvaluationRecord | None:
         """The record. None where there is none, or where it is not the named tenant's."""
         conditions = [evaluations.c.evaluation_id == evaluation_id]
         if tenant is not None:
             conditions.append(evaluations.c.tenant == tenant)
-        async with self._database.read() as connection:
-            row = await found(connection, *conditions)
+        row = await self._database.read(found, *conditions)
         return None if row is None else record_of(row)
 
     async def page(self, tenant: str, status: Status | None, limit: int, cursor: str | None) -> Page:
         """Records of a tenant, newest first, at most 200. Raises BadCursor."""
-        async with self._database.read() as connection:
-            return await listings.page(connection, tenant, status, limit, cursor)
+        return await self._database.read(listings.page, tenant, status, limit, cursor)
 
     async def queue_place(self, record: EvaluationRecord) -> QueuePlace:
         """Where a record stands among all that wait for the same slot."""
-        async with self._database.read() as connection:
-            return await listings.queue_place(connection, record, self._now())
+        return await self._database.read(listings.queue_place, record, self._now())
 
     async def advance(self, change: StatusChange) -> bool:
         """Go on to a status. False where the row is there already, is past it, or can't reach it any more."""
-        async with self._database.begin() as connection:
-            return await transitions.advance(connection, change)
+        return await self._database.write(transitions.advance, change)
 
     async def note_stage(
         self, evaluation_id: str, stage: Stage, at: datetime, payload: Mapping[str, JsonValue]
     ) -> None:
         """Journal what a stage is about, once per `state` and `attempt` of the payload."""
-        async with self._database.begin() as connection:
-            await transitions.note_stage(connection, evaluation_id, stage, at, payload)
+        await self._database.write(transitions.note_stage, evaluation_id, stage, at, payload)
 
     async def order_stop(self, evaluation_id: str, order: StopOrder, at: datetime) -> StopAnswer:
         """Journal a stop. Between it and a receipt the first counts."""
-        async with self._database.begin() as connection:
-            return await execution.order_stop(connection, evaluation_id, order, at)
+        return await self._database.write(execution.order_stop, evaluation_id, order, at)
 
     async def stop_ordered(self, evaluation_id: str) -> StopOrder | None:
         """The stop that was journaled. One small query: every run asks it twice a second."""
-        async with self._database.read() as connection:
-            return await execution.stop_ordered(connection, evaluation_id)
+        return await self._database.read(execution.stop_ordered, evaluation_id)
 
     async def begin_execution(self, evaluation_id: str, run_id: str, worker: str, at: datetime) -> bool:
         """Say that the script is about to be delivered, once and for all.
 
         False: it was begun before, a stop was journaled first, or it has ended. Nothing may be delivered then.
         """
-        async with self._database.begin() as connection:
-            return await execution.begin(connection, evaluation_id, run_id, worker, at)
+        return await self._database.write(execution.begin, evaluation_id, run_id, worker, at)
 
     async def record_receipt(
         self,
@@ -140,23 +129,20 @@ class Evaluations:
 
         False: a stop was journaled first, and the report is kept without its result; or the evaluation had ended.
         """
-        async with self._database.begin() as connection:
-            return await execution.record_receipt(connection, evaluation_id, report, findings, model_use, at)
+        return await self._database.write(execution.record_receipt, evaluation_id, report, findings, model_use, at)
 
     async def conclude(
         self, end: EvaluationEnd, at: datetime, findings: tuple[Finding, ...] = (), findings_digest: str = ""
     ) -> EvaluationRecord:
         """Write the end; the first one stays. Where a stop was journaled that the workflow never saw: stopped."""
-        async with self._database.begin() as connection:
-            return await transitions.conclude(connection, end, at, findings, findings_digest)
+        return await self._database.write(transitions.conclude, end, at, findings, findings_digest)
 
     async def delete_payload(self, tenant: str, evaluation_id: str) -> bool:
         """Delete script, params, output, transcript and result of an ended evaluation. Idempotent.
 
         False where the tenant has no such evaluation, or it has not ended. A blob goes with the last that needs it.
         """
-        async with self._database.begin() as connection:
-            return await deletion.delete_payload(connection, tenant, evaluation_id, self._now())
+        return await self._database.write(deletion.delete_payload, tenant, evaluation_id, self._now())
 
     async def result(self, record: EvaluationRecord) -> JsonValue:
         """The result, None where there is none or it was deleted."""

@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert, select
 
 from domain.evaluation import StopOrder
 from domain.findings import Finding
@@ -29,9 +28,9 @@ KEPT_ATTEMPTS = 50
 """Of a run's record, in the row. The counts are of all of them."""
 
 
-async def order_stop(connection: AsyncConnection, evaluation_id: str, order: StopOrder, at: datetime) -> StopAnswer:
+def order_stop(connection: Connection, evaluation_id: str, order: StopOrder, at: datetime) -> StopAnswer:
     """Journal a stop, unless there is one, or it comes too late."""
-    row = await locked(connection, evaluation_id)
+    row = locked(connection, evaluation_id)
     if is_terminal(row.status) or row.receipt_at is not None:
         return StopAnswer.ALREADY_ENDED
     if row.stop is not None:
@@ -40,39 +39,39 @@ async def order_stop(connection: AsyncConnection, evaluation_id: str, order: Sto
     steps = way(row.status, Status.STOPPING)
     if steps:
         last = status_entry(Status.STOPPING, at, row.stage, row.verdict)
-        await walk(connection, row, steps, last, {"stop": order}, before=[stop])
+        walk(connection, row, steps, last, {"stop": order}, before=[stop])
     else:
-        await write(connection, row, [stop])
-        await change(connection, row, {"stop": order}, at)
+        write(connection, row, [stop])
+        change(connection, row, {"stop": order}, at)
     return StopAnswer.ACCEPTED
 
 
-async def stop_ordered(connection: AsyncConnection, evaluation_id: str) -> StopOrder | None:
+def stop_ordered(connection: Connection, evaluation_id: str) -> StopOrder | None:
     """The stop that was journaled."""
     query = select(evaluations.c.stop).where(evaluations.c.evaluation_id == evaluation_id)
-    return (await connection.execute(query)).scalar_one_or_none()
+    return (connection.execute(query)).scalar_one_or_none()
 
 
-async def begin(connection: AsyncConnection, evaluation_id: str, run_id: str, worker: str, at: datetime) -> bool:
+def begin(connection: Connection, evaluation_id: str, run_id: str, worker: str, at: datetime) -> bool:
     """Say that the script is about to be delivered. False where that was said before, or must not be any more."""
-    row = await locked(connection, evaluation_id)
+    row = locked(connection, evaluation_id)
     if is_terminal(row.status) or row.status is Status.STOPPING or row.stop is not None:
         return False
     query = select(executions.c.run_id).where(executions.c.evaluation_id == evaluation_id)
-    if (await connection.execute(query)).one_or_none() is not None:
+    if (connection.execute(query)).one_or_none() is not None:
         return False
     begun = {"evaluation_id": evaluation_id, "tenant": row.tenant, "run_id": run_id, "worker": worker, "begun_at": at}
-    await connection.execute(insert(executions).values(begun))
+    connection.execute(insert(executions).values(begun))
     steps = way(row.status, Status.EXECUTING)
     if steps:
         stage = Stage.POD_EXECUTION
         last = status_entry(Status.EXECUTING, at, stage, row.verdict)
-        await walk(connection, row, steps, last, {"stage": stage})
+        walk(connection, row, steps, last, {"stage": stage})
     return True
 
 
-async def record_receipt(
-    connection: AsyncConnection,
+def record_receipt(
+    connection: Connection,
     evaluation_id: str,
     report: RunReport,
     findings: tuple[Finding, ...],
@@ -80,7 +79,7 @@ async def record_receipt(
     at: datetime,
 ) -> bool:
     """Keep what came of the execution. False where a stop was journaled first: then it is kept as evidence alone."""
-    row = await locked(connection, evaluation_id)
+    row = locked(connection, evaluation_id)
     if row.receipt_at is not None:
         return True
     if is_terminal(row.status) or row.report is not None:
@@ -90,14 +89,14 @@ async def record_receipt(
     values: dict[str, Any] = {}
     if counts:
         values["receipt_at"] = at
-        stored, values["result_sha256"] = await _with_result(connection, row, stored, report)
-    await write(connection, row, [_receipt(stored, at)])
-    await change(connection, row, {**values, "report": stored}, at)
+        stored, values["result_sha256"] = _with_result(connection, row, stored, report)
+    write(connection, row, [_receipt(stored, at)])
+    change(connection, row, {**values, "report": stored}, at)
     return counts
 
 
-async def _with_result(
-    connection: AsyncConnection, row: EvaluationRow, stored: StoredReport, report: RunReport
+def _with_result(
+    connection: Connection, row: EvaluationRow, stored: StoredReport, report: RunReport
 ) -> tuple[StoredReport, str | None]:
     if not report.has_result:
         return stored, None
@@ -105,7 +104,7 @@ async def _with_result(
     large = len(content) > INLINE_RESULT_BYTES
     digest = hashlib.sha256(content).hexdigest()
     if large:
-        await keep(connection, row.tenant, content)
+        keep(connection, row.tenant, content)
     found = {
         "has_result": True,
         "result_digest": digest,

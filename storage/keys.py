@@ -7,9 +7,10 @@ import hashlib
 import secrets
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from domain.values import Value
 from storage.database import Database
@@ -64,15 +65,12 @@ class ApiKeys:
             "models": None if models is None else tuple(sorted(models)),
             "created_at": datetime.now(UTC),
         }
-        async with self._database.begin() as connection:
-            await connection.execute(insert(api_keys).values(row))
+        await self._database.write(_insert, row)
         return key
 
     async def authenticate(self, secret: str) -> Principal | None:
         """Whose secret it is. None where it is nobody's, or was revoked."""
-        query = select(api_keys).where(api_keys.c.secret_sha256 == _digest(secret), api_keys.c.revoked_at.is_(None))
-        async with self._database.read() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        row = await self._database.read(_find, _digest(secret))
         if row is None:
             return None
         return Principal(
@@ -84,9 +82,21 @@ class ApiKeys:
 
     async def revoke(self, key_id: str) -> bool:
         """Make a key worthless. False where there is no such key, or it was revoked before."""
-        query = update(api_keys).where(api_keys.c.key_id == key_id, api_keys.c.revoked_at.is_(None))
-        async with self._database.begin() as connection:
-            return (await connection.execute(query.values(revoked_at=datetime.now(UTC)))).rowcount == 1
+        return await self._database.write(_revoke, key_id, datetime.now(UTC))
+
+
+def _insert(connection: Connection, row: dict[str, Any]) -> None:
+    connection.execute(insert(api_keys).values(row))
+
+
+def _find(connection: Connection, digest: str) -> Row[Any] | None:
+    query = select(api_keys).where(api_keys.c.secret_sha256 == digest, api_keys.c.revoked_at.is_(None))
+    return connection.execute(query).one_or_none()
+
+
+def _revoke(connection: Connection, key_id: str, at: datetime) -> bool:
+    query = update(api_keys).where(api_keys.c.key_id == key_id, api_keys.c.revoked_at.is_(None)).values(revoked_at=at)
+    return connection.execute(query).rowcount == 1
 
 
 def _random(size: int) -> str:

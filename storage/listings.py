@@ -7,8 +7,7 @@ import binascii
 import re
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import func, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, func, select, tuple_
 
 from domain.lifecycle import Status, is_terminal
 from storage.records import BadCursor, EvaluationRecord, Page, QueuePlace
@@ -31,7 +30,7 @@ _DOES_NOT_WAIT = {
 }
 
 
-async def page(connection: AsyncConnection, tenant: str, status: Status | None, limit: int, cursor: str | None) -> Page:
+def page(connection: Connection, tenant: str, status: Status | None, limit: int, cursor: str | None) -> Page:
     """Evaluations of a tenant, the newest first. Raises BadCursor."""
     limit = max(1, min(limit, MAX_PAGE))
     place = tuple_(evaluations.c.queued_at, evaluations.c.evaluation_id)
@@ -41,12 +40,12 @@ async def page(connection: AsyncConnection, tenant: str, status: Status | None, 
     if cursor is not None:
         query = query.where(place < tuple_(*_place_at(cursor)))
     query = query.order_by(evaluations.c.queued_at.desc(), evaluations.c.evaluation_id.desc()).limit(limit + 1)
-    records = tuple(record_of(row) for row in await connection.execute(query))
+    records = tuple(record_of(row) for row in connection.execute(query))
     more = len(records) > limit
     return Page(records[:limit], _cursor_at(records[limit - 1]) if more else None)
 
 
-async def queue_place(connection: AsyncConnection, record: EvaluationRecord, now: datetime) -> QueuePlace:
+def queue_place(connection: Connection, record: EvaluationRecord, now: datetime) -> QueuePlace:
     """How many wait for the same next slot and were queued earlier, of any tenant, plus one."""
     reason = _WAITS_FOR.get(record.status)
     if reason is None:
@@ -56,7 +55,7 @@ async def queue_place(connection: AsyncConnection, record: EvaluationRecord, now
         record.queued_at, record.evaluation_id
     )
     query = select(func.count()).select_from(evaluations).where(evaluations.c.status == record.status, earlier)
-    count = (await connection.execute(query)).scalar_one()
+    count = (connection.execute(query)).scalar_one()
     return QueuePlace(position=count + 1, as_of=now, approximate=True, reason=reason)
 
 

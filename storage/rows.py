@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, Row, select
 
 from domain.errors import RecordMissing
 from domain.evaluation import ScriptRef
@@ -13,17 +12,30 @@ from storage.records import EvaluationRecord, StoredReport
 from storage.tables import evaluations
 
 EvaluationRow = Row[Any]
+_PLACE = [
+    evaluations.c[name]
+    for name in ("evaluation_id", "tenant", "last_seq", "journal_bytes", "journal_full", "deleted_at")
+]
 
 
-async def found(connection: AsyncConnection, *conditions: ColumnElement[bool]) -> EvaluationRow | None:
+def found(connection: Connection, *conditions: ColumnElement[bool]) -> EvaluationRow | None:
     """The one row that meets the conditions."""
-    return (await connection.execute(select(evaluations).where(*conditions))).one_or_none()
+    return (connection.execute(select(evaluations).where(*conditions))).one_or_none()
 
 
-async def locked(connection: AsyncConnection, evaluation_id: str) -> EvaluationRow:
+def locked(connection: Connection, evaluation_id: str) -> EvaluationRow:
     """The row, which nobody else can change until the transaction ends. Raises RecordMissing."""
     query = select(evaluations).where(evaluations.c.evaluation_id == evaluation_id).with_for_update()
-    row = (await connection.execute(query)).one_or_none()
+    row = (connection.execute(query)).one_or_none()
+    if row is None:
+        raise RecordMissing("there is no record of this evaluation", evaluation_id)
+    return row
+
+
+def place_of(connection: Connection, evaluation_id: str) -> EvaluationRow:
+    """What of the row an append to its journal needs, locked as well. Raises RecordMissing."""
+    query = select(*_PLACE).where(evaluations.c.evaluation_id == evaluation_id).with_for_update()
+    row = connection.execute(query).one_or_none()
     if row is None:
         raise RecordMissing("there is no record of this evaluation", evaluation_id)
     return row

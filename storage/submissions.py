@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.evaluation import Evaluation, ScriptRef
 from domain.lifecycle import TERMINAL, Status
@@ -20,33 +19,33 @@ from storage.tables import evaluations, idempotency
 IDEMPOTENT_FOR = timedelta(hours=24)
 
 
-async def submit(connection: AsyncConnection, new: NewEvaluation, repeats: Idempotency | None) -> Submission:
+def submit(connection: Connection, new: NewEvaluation, repeats: Idempotency | None) -> Submission:
     """Accept an evaluation, or find the one that the same request has made. Raises IdempotencyConflict."""
     evaluation = new.evaluation
     if repeats is not None:
-        earlier = await _claimed(connection, evaluation, repeats)
+        earlier = _claimed(connection, evaluation, repeats)
         if earlier is not None:
-            return Submission(record_of(await locked(connection, earlier)), created=False)
-    ref = await keep(connection, evaluation.tenant, new.script)
+            return Submission(record_of(locked(connection, earlier)), created=False)
+    ref = keep(connection, evaluation.tenant, new.script)
     if ref != evaluation.script:
         raise ValueError("the script is not the one that its reference names")
-    await connection.execute(insert(evaluations).values(_row_of(new)))
-    row = await locked(connection, evaluation.evaluation_id)
-    await write(connection, row, [status_entry(Status.QUEUED, evaluation.queued_at)])
+    connection.execute(insert(evaluations).values(_row_of(new)))
+    row = locked(connection, evaluation.evaluation_id)
+    write(connection, row, [status_entry(Status.QUEUED, evaluation.queued_at)])
     return Submission(record_of(row), created=True)
 
 
-async def mark_started(connection: AsyncConnection, evaluation_id: str, at: datetime) -> None:
+def mark_started(connection: Connection, evaluation_id: str, at: datetime) -> None:
     """Note that there is a workflow. The first time stays."""
     columns = evaluations.c
-    await connection.execute(
+    connection.execute(
         update(evaluations)
         .where(columns.evaluation_id == evaluation_id, columns.workflow_started_at.is_(None))
         .values(workflow_started_at=at)
     )
 
 
-async def unstarted(connection: AsyncConnection, before: datetime, limit: int) -> list[Evaluation]:
+def unstarted(connection: Connection, before: datetime, limit: int) -> list[Evaluation]:
     """Evaluations without a workflow that were queued before a time, the oldest first. Stopped ones need one too."""
     columns = evaluations.c
     query = (
@@ -59,14 +58,14 @@ async def unstarted(connection: AsyncConnection, before: datetime, limit: int) -
         .order_by(columns.queued_at, columns.evaluation_id)
         .limit(limit)
     )
-    return [_evaluation_of(row) for row in await connection.execute(query)]
+    return [_evaluation_of(row) for row in connection.execute(query)]
 
 
-async def _claimed(connection: AsyncConnection, evaluation: Evaluation, repeats: Idempotency) -> str | None:
+def _claimed(connection: Connection, evaluation: Evaluation, repeats: Idempotency) -> str | None:
     """The evaluation that has the key; None where it is ours from now on."""
     columns = idempotency.c
     expired = delete(idempotency).where(columns.tenant == evaluation.tenant, columns.expires_at <= evaluation.queued_at)
-    await connection.execute(expired)
+    connection.execute(expired)
     claim = {
         "tenant": evaluation.tenant,
         "key": repeats.key,
@@ -75,12 +74,12 @@ async def _claimed(connection: AsyncConnection, evaluation: Evaluation, repeats:
         "expires_at": evaluation.queued_at + IDEMPOTENT_FOR,
     }
     try:
-        async with connection.begin_nested():
-            await connection.execute(insert(idempotency).values(claim))
+        with connection.begin_nested():
+            connection.execute(insert(idempotency).values(claim))
             return None
     except IntegrityError:
         query = select(idempotency).where(columns.tenant == evaluation.tenant, columns.key == repeats.key)
-        earlier = (await connection.execute(query)).one()
+        earlier = (connection.execute(query)).one()
     if earlier.request_digest != repeats.request_digest:
         raise IdempotencyConflict("the idempotency key was used for another request")
     return earlier.evaluation_id

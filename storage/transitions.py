@@ -9,8 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import JsonValue
-from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, select, update
 
 from domain.evaluation import Cause, EvaluationEnd, StopOrder
 from domain.findings import Finding
@@ -41,9 +40,9 @@ def way(status: Status, following: Status) -> tuple[Status, ...]:
     return ()
 
 
-async def advance(connection: AsyncConnection, change: StatusChange) -> bool:
+def advance(connection: Connection, change: StatusChange) -> bool:
     """Go on to a status. False where no way leads there from where the row is."""
-    row = await locked(connection, change.evaluation_id)
+    row = locked(connection, change.evaluation_id)
     steps = way(row.status, change.status)
     if not steps:
         return False
@@ -55,15 +54,15 @@ async def advance(connection: AsyncConnection, change: StatusChange) -> bool:
     if change.findings or change.findings_digest:
         values |= {"findings": change.findings, "findings_digest": change.findings_digest}
     last = status_entry(change.status, change.at, change.stage, change.verdict, change.cause)
-    await walk(connection, row, steps, last, values)
+    walk(connection, row, steps, last, values)
     return True
 
 
-async def conclude(
-    connection: AsyncConnection, end: EvaluationEnd, at: datetime, findings: tuple[Finding, ...], findings_digest: str
+def conclude(
+    connection: Connection, end: EvaluationEnd, at: datetime, findings: tuple[Finding, ...], findings_digest: str
 ) -> EvaluationRecord:
     """Write the end, unless there is one. The row may say something else than `end` where a stop came first."""
-    row = await locked(connection, end.evaluation_id)
+    row = locked(connection, end.evaluation_id)
     if is_terminal(row.status):
         return record_of(row)
     end = _possible(row, end)
@@ -74,32 +73,32 @@ async def conclude(
     if findings or findings_digest:
         values |= {"findings": findings, "findings_digest": findings_digest}
     last = status_entry(end.status, at, stage, end.verdict or row.verdict, end.cause)
-    await walk(connection, row, way(row.status, end.status), last, values)
-    return record_of(await locked(connection, end.evaluation_id))
+    walk(connection, row, way(row.status, end.status), last, values)
+    return record_of(locked(connection, end.evaluation_id))
 
 
-async def note_stage(
-    connection: AsyncConnection, evaluation_id: str, stage: Stage, at: datetime, payload: Mapping[str, JsonValue]
+def note_stage(
+    connection: Connection, evaluation_id: str, stage: Stage, at: datetime, payload: Mapping[str, JsonValue]
 ) -> None:
     """Journal what a stage is about, once per state and attempt."""
-    row = await locked(connection, evaluation_id)
+    row = locked(connection, evaluation_id)
     query = select(journal.c.payload).where(
         journal.c.evaluation_id == evaluation_id,
         journal.c.kind == EntryKind.STAGE,
         journal.c.stage == stage,
         journal.c.frame.is_(None),
     )
-    told = [json.loads(text) for text in (await connection.execute(query)).scalars()]
+    told = [json.loads(text) for text in (connection.execute(query)).scalars()]
     if any(all(known.get(key) == payload.get(key) for key in ("state", "attempt")) for known in told):
         return
     entry = NewEntry(at=at, kind=EntryKind.STAGE, stage=stage, payload={"stage": stage.value, **payload})
-    await write(connection, row, [entry])
+    write(connection, row, [entry])
     if row.status in _AT_WORK and (row.stage is None or _place(row.stage) <= _place(stage)):
-        await change(connection, row, {"stage": stage}, at)
+        change(connection, row, {"stage": stage}, at)
 
 
-async def walk(
-    connection: AsyncConnection,
+def walk(
+    connection: Connection,
     row: EvaluationRow,
     steps: Sequence[Status],
     last: NewEntry,
@@ -108,19 +107,19 @@ async def walk(
 ) -> None:
     """Go along `steps`, journaling each: `before` all of them, and `last` for the last one."""
     passed = [status_entry(status, last.at) for status in steps[:-1]]
-    await write(connection, row, [*before, *passed, last])
+    write(connection, row, [*before, *passed, last])
     times: dict[str, datetime] = {}
     if Status.EXECUTING in steps:
         times["started_at"] = last.at
     if is_terminal(steps[-1]):
         times["ended_at"] = last.at
-    await change(connection, row, {"status": steps[-1], **times, **values}, last.at)
+    change(connection, row, {"status": steps[-1], **times, **values}, last.at)
 
 
-async def change(connection: AsyncConnection, row: EvaluationRow, values: Mapping[str, Any], at: datetime) -> None:
+def change(connection: Connection, row: EvaluationRow, values: Mapping[str, Any], at: datetime) -> None:
     """Change columns of a locked row. `updated_at` never goes back: the clocks of several machines write it."""
     query = update(evaluations).where(evaluations.c.evaluation_id == row.evaluation_id)
-    await connection.execute(query.values(updated_at=max(row.updated_at, at), **values))
+    connection.execute(query.values(updated_at=max(row.updated_at, at), **values))
 
 
 def _possible(row: EvaluationRow, end: EvaluationEnd) -> EvaluationEnd:
