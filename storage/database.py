@@ -114,6 +114,8 @@ def migrate(url: str) -> None:
 def _engine(url: URL, **options: Any) -> Engine:
     if _is_sqlite(url):
         return sqlite_engine(url, **options)
+    if url.drivername == "postgresql":  # as everybody writes it; SQLAlchemy would look for an older driver
+        url = url.set(drivername="postgresql+psycopg")
     return create_engine(url, pool_pre_ping=True, **options)
 
 

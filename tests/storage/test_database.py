@@ -26,7 +26,12 @@ def prepare(connection: Connection) -> None:
 
 
 def take_next(connection: Connection) -> int:
-    """Read, then write what follows from it: two at once would take the same number."""
+    """Read, then write what follows from it: two at once would take the same number.
+
+    SQLite has one writer at a time; elsewhere whoever needs that takes a lock, as `locked` does with a row.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("LOCK TABLE counter IN EXCLUSIVE MODE"))
     taken = count(connection)
     connection.execute(text("INSERT INTO counter VALUES (:n)"), {"n": taken})
     return taken

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
-from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_engine
 
 from domain.journal import Entry, EntryKind
 from domain.lifecycle import TRANSITIONS, Stage, Status, is_terminal
 from storage.database import Database
 from storage.evaluations import EvaluationRecord, Evaluations, StopAnswer
 from storage.journal import Journal
+from storage.tables import metadata
 from tests.storage.rows import ORDER, ORIGIN, RUN, USE, A, a_line, a_report, end, later, new, to
 
 Act = Callable[[Evaluations, Journal], Awaitable[object]]
@@ -39,9 +38,8 @@ FORWARD = ["to pending_validation", "to validated", "begin"]
 """Where random acts alone seldom lead."""
 
 
-async def played(path: Path, acts: Sequence[tuple[str, str]]) -> tuple[EvaluationRecord, list[Entry], list[object]]:
+async def played(url: str, acts: Sequence[tuple[str, str]]) -> tuple[EvaluationRecord, list[Entry], list[object]]:
     """What is left after pairs of acts, the two of each pair at once and from two databases."""
-    url = f"sqlite:///{path}"
     async with Database(url) as first, Database(url) as second:
         sides = [(Evaluations(database), Journal(database)) for database in (first, second)]
         rows, journal = sides[0]
@@ -54,16 +52,24 @@ async def played(path: Path, acts: Sequence[tuple[str, str]]) -> tuple[Evaluatio
         return record, await journal.read(A), answers
 
 
+def emptied(url: str) -> str:
+    """The database of an earlier example, without its rows: faster than a new one."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+    engine.dispose()
+    return url
+
+
 @given(
     forward=st.integers(0, len(FORWARD)),
     acts=st.lists(st.tuples(st.sampled_from(sorted(ACTS)), st.sampled_from(sorted(ACTS))), max_size=6),
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_row_and_journal_tell_one_story(migrated: Path, forward: int, acts: list[tuple[str, str]]) -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        path = shutil.copy(migrated, Path(directory) / "airlock.db")
-        begun = [(act, "line") for act in FORWARD[:forward]]
-        record, entries, answers = asyncio.run(played(path, begun + acts))
+def test_row_and_journal_tell_one_story(url: str, forward: int, acts: list[tuple[str, str]]) -> None:
+    begun = [(act, "line") for act in FORWARD[:forward]]
+    record, entries, answers = asyncio.run(played(emptied(url), begun + acts))
 
     statuses = [Status(str(entry.payload["status"])) for entry in entries if entry.kind is EntryKind.STATUS]
     assert statuses[0] is Status.QUEUED

@@ -73,3 +73,15 @@ def test_a_path_with_a_percent_sign_works(tmp_path: Path) -> None:
     (tmp_path / "100%").mkdir()
 
     migrate(f"sqlite:///{tmp_path}/100%25/airlock.db")
+
+
+@pytest.mark.postgres
+def test_several_that_migrate_a_postgres_at_once_all_succeed(empty_postgres: str) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(migrate, [empty_postgres] * 4))
+
+    engine = create_engine(empty_postgres)
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+    engine.dispose()
+    assert differences == []
