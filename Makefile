@@ -1,0 +1,77 @@
+# The commands of this repository. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Settings of whoever calls belong to another installation: everything here is told on the command line
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+# The system's own Python comes first: sandboxes run as a user of their own, who has to be able to read the interpreter
+define FIND_PYTHON
+for python in $(PYTHON) /usr/bin/python3 python3 python3.13 python3.12 python3.11; do \
+    if $$python -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+        echo $$python; exit; \
+    fi; \
+done; \
+echo "Airlock needs Python 3.11 or newer with venv, and found none (Debian, Ubuntu: apt install python3 python3-venv)." >&2; \
+exit 1
+endef
+
+.PHONY: help setup demo up test nightly check format science bench lock clean
+
+help:  ## List these commands
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+setup: $(VENV)/runtime.stamp  ## Make .venv with the airlock command, from hash-locked requirements
+
+demo: setup  ## Start everything, run the examples, show how each fares, stop everything
+	@$(BIN)/airlock demo
+
+up: setup  ## Start everything and keep it running; writes .airlock/env
+	@exec $(BIN)/airlock up
+
+test: $(VENV)/dev.stamp  ## Run the everyday tests
+	@$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+
+nightly: $(VENV)/dev.stamp  ## Run all tests, those that take minutes too
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+check: $(VENV)/dev.stamp  ## Check style, types and the direction of imports
+	@$(BIN)/ruff check -q .
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/pyright --pythonpath $(BIN)/python
+	@$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp  ## Bring the code into shape
+	@$(BIN)/ruff check -q --fix .
+	@$(BIN)/ruff format -q .
+
+science: setup  ## Make the environment `science`: numpy, pandas and scikit-learn for scripts
+	@$(BIN)/airlock environments make science --requirements requirements-science.lock
+
+bench: $(VENV)/dev.stamp  ## Measure, and print the method beside each figure
+	@for script in bench/[a-z]*.py; do $(BIN)/python "$$script"; done
+
+lock: setup  ## Resolve all requirements again
+	@$(PIP) install --target $(VENV)/lock-tool --upgrade uv
+	@compile() { $(VENV)/lock-tool/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
+	    --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links "$$@"; }; \
+	echo 'setuptools>=75' | compile pyproject.toml - -o requirements.lock; \
+	compile pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock; \
+	compile requirements-science.in -o requirements-science.lock
+
+clean:  ## Remove what these commands have made
+	@rm -rf $(VENV) .airlock .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/runtime.stamp: requirements.lock pyproject.toml
+	@python=$$($(FIND_PYTHON)); \
+	[ -x $(BIN)/python ] || $$python -m venv $(VENV)
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/runtime.stamp requirements-dev.lock
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.lock
+	@touch $@
