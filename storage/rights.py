@@ -1,0 +1,107 @@
+"""What each process may do in a Postgres: the rights of its database user, as data, and how they are given.
+
+SQLite knows no users: there a file's mode is all, and every role of a laptop is the same person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sqlalchemy import Connection, text
+
+from domain.values import Value
+from storage.tables import metadata
+
+_ROW = ("last_seq", "journal_bytes", "journal_full", "updated_at")
+"""Columns of an evaluation that every append to its journal changes."""
+_PROGRESS = ("status", "stage", "verdict", "cause", "findings", "findings_digest", "started_at", "ended_at", *_ROW)
+_STOP = ("stop", "status", "stage", *_ROW)
+
+
+class Right(Value):
+    """What may be done with one table; `update` names columns, and with none of them a row cannot even be locked."""
+
+    table: str
+    select: bool = True
+    insert: bool = False
+    delete: bool = False
+    update: tuple[str, ...] = ()
+
+
+_APPENDS = Right(table="journal", insert=True)
+
+RIGHTS: Mapping[str, tuple[Right, ...]] = MappingProxyType(
+    {
+        "api": (
+            # It submits, stops, retries and deletes; that an execution has begun or ended is not its to say
+            Right(
+                table="evaluations",
+                insert=True,
+                update=("workflow_started_at", "deleted_at", "config", "report", "ended_at", "cause", *_STOP),
+            ),
+            Right(table="journal", insert=True, delete=True),
+            Right(table="blobs", insert=True, delete=True, update=("size",)),
+            Right(table="idempotency", insert=True, delete=True),
+            Right(table="api_keys"),
+        ),
+        "validation": (
+            # Closest to untrusted code: reads scripts, tells how far a review is
+            Right(table="evaluations", update=_PROGRESS),
+            _APPENDS,
+            Right(table="blobs"),
+        ),
+        "execution": (
+            Right(table="evaluations", update=("report", "receipt_at", "result_sha256", "outcome", *_PROGRESS)),
+            _APPENDS,
+            Right(table="blobs", insert=True, update=("size",)),
+            Right(table="executions", insert=True),
+        ),
+        "records": (
+            Right(table="evaluations", update=("outcome", "stop", "workflow_started_at", "receipt_at", *_PROGRESS)),
+            _APPENDS,
+            Right(table="executions"),
+        ),
+        "monitor": (
+            # It reads who runs what, and writes down what it did
+            Right(table="evaluations", update=_ROW),
+            _APPENDS,
+            Right(table="executions"),
+        ),
+    }
+)
+"""By process. The orchestrator has none: it needs no database. Whoever migrates owns the tables."""
+
+
+def grant(connection: Connection, users: Mapping[str, str]) -> None:
+    """Give each process's user exactly its rights, and take away what it had besides. Idempotent.
+
+    `users` is process to database user. Raises ValueError for a process that is not in the table.
+    """
+    unknown = set(users) - set(RIGHTS)
+    if unknown:
+        raise ValueError(f"no rights are known for {', '.join(sorted(unknown))}: there are {', '.join(RIGHTS)}")
+    schema = connection.execute(text("SELECT current_schema()")).scalar_one()
+    for process, user in users.items():
+        for statement in statements(process, user, schema):
+            connection.execute(text(statement))
+
+
+def statements(process: str, user: str, schema: str = "public") -> list[str]:
+    """The SQL that gives one process's user its rights. Run it as the owner of the tables, with `schema` current."""
+    quoted = '"{}"'.format(user.replace('"', '""'))
+    tables = ", ".join(table.name for table in metadata.sorted_tables)
+    given = [f"GRANT {verb} ON {right.table} TO {quoted}" for right in RIGHTS[process] for verb in _verbs(right)]
+    return [
+        f"GRANT USAGE ON SCHEMA {schema} TO {quoted}",
+        f"REVOKE ALL ON {tables} FROM {quoted}",
+        *given,
+        f"GRANT SELECT ON alembic_version TO {quoted}",  # each process looks whether the schema is its own
+    ]
+
+
+def _verbs(right: Right) -> list[str]:
+    verbs = [verb for verb in ("select", "insert", "delete") if getattr(right, verb)]
+    if right.update:
+        verbs.append(f"update ({', '.join(dict.fromkeys(right.update))})")
+    return verbs
