@@ -97,7 +97,7 @@ class PodExecution:
             )
             run = self._sandbox.run(request, answer=model.answer, watch=watch.see, stop=stop)
             report = await attended(asyncio.create_task(run), stop)
-        return report, watch.findings(report.record)[:MAX_FINDINGS_PER_STAGE]
+        return report, watch.findings(report)[:MAX_FINDINGS_PER_STAGE]
 
     @asynccontextmanager
     async def _announced(self, evaluation_id: str) -> AsyncGenerator[None]:

@@ -15,7 +15,7 @@ from domain.errors import EnvironmentChanged
 from domain.findings import MAX_FINDINGS_PER_STAGE, Finding, Severity
 from domain.journal import EntryKind, NewEntry
 from domain.lifecycle import Stage
-from domain.runs import RunRecord
+from domain.runs import RunReport
 from sandbox.port import Asked, Began, Printed, RunEvent, Tried
 
 
@@ -52,17 +52,19 @@ class RunWatch:
                 await self._begin(event)
             case Printed(stream=stream, text=text):
                 await self._keep(event, EntryKind.LOG, {"stream": stream, "text": text})
+                await self._found(self._behaviour.hear(f"its {stream}", text), frame=None)
             case Asked():
                 words = event.model_dump(mode="json", include={"request", "answer", "milliseconds"})
                 await self._keep(event, EntryKind.MODEL_CALL, words)
+                await self._found(self._behaviour.hear("its prompts", event.request.model_dump_json()), frame=None)
             case Tried():
-                await self._judge(event)
+                await self._found(self._behaviour.see(event.attempt), frame=event.frame)
             case _:
                 assert_never(event)
 
-    def findings(self, record: RunRecord) -> tuple[Finding, ...]:
+    def findings(self, report: RunReport) -> tuple[Finding, ...]:
         """Every finding of the run that has ended, the heaviest first."""
-        return self._behaviour.conclude(record)
+        return self._behaviour.conclude_run(report)
 
     async def _begin(self, event: Began) -> None:
         if self._environment_digest not in {None, event.environment_digest}:
@@ -70,17 +72,20 @@ class RunWatch:
         isolation = event.isolation.model_dump(mode="json")
         await self._keep(event, EntryKind.STAGE, {"state": "began", "isolation": isolation})
 
-    async def _judge(self, event: Tried) -> None:
-        found = self._behaviour.see(event.attempt)
+    async def _found(self, found: Finding | None, *, frame: int | None) -> None:
+        """`frame` is None where the frame has an entry of its own already."""
         if found is None:
             return
         if self._stops_from is not None and found.severity.weight >= self._stops_from.weight:
             self._stop.set()
         if found not in self._told and len(self._told) < MAX_FINDINGS_PER_STAGE:
             self._told.add(found)
-            await self._keep(event, EntryKind.FINDING, found.model_dump(mode="json"))
+            await self._put(frame, EntryKind.FINDING, found.model_dump(mode="json"))
 
     async def _keep(self, event: RunEvent, kind: EntryKind, payload: Mapping[str, JsonValue]) -> None:
+        await self._put(event.frame, kind, payload)
+
+    async def _put(self, frame: int | None, kind: EntryKind, payload: Mapping[str, JsonValue]) -> None:
         await self._journal.put(
-            NewEntry(at=now(), kind=kind, run=self._run_id, frame=event.frame, stage=self._stage, payload=dict(payload))
+            NewEntry(at=now(), kind=kind, run=self._run_id, frame=frame, stage=self._stage, payload=dict(payload))
         )

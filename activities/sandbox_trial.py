@@ -50,7 +50,7 @@ class SandboxTrial:
         async with self._journals.batch(evaluation_id) as journal, stop_looked_for(self._records, evaluation_id, stop):
             watch = RunWatch(journal, request.run_id, Stage.SANDBOX_TRIAL, request.script, stop=stop)
             report = await self._sandbox.run(request, answer=model.answer, watch=watch.see, stop=stop)
-        return trial_report(report, watch.findings(report.record))
+        return trial_report(report, watch.findings(report))
 
 
 def trial_request(task: StageTask, script: bytes) -> RunRequest:

@@ -52,6 +52,18 @@ _PERSISTENCE = re.compile(
     """,
     re.VERBOSE,
 )
+_REVEALING = re.compile(
+    r"""
+    ^/\.dockerenv$ | ^/run/\.containerenv$ | ^/\.singularity\.d(?:/|$)
+    | ^/proc/(?:1|2)/(?:cgroup|sched|cmdline|comm|status|mountinfo|maps)$
+    | ^/proc/(?:modules|config\.gz|cmdline|keys|locks|net/(?:tcp6?|udp6?|unix|route|arp))$
+    | ^/proc/self/(?:attr/|uid_map$|gid_map$|mountinfo$|mounts$)
+    | ^/proc/sys/kernel/(?:hostname|osrelease|randomize_va_space|seccomp/|yama/)
+    | ^/sys/(?:class/dmi|devices/virtual/dmi|hypervisor|module|class/net)(?:/|$)
+    | ^/etc/(?:machine-id|hostname)$ | ^/var/lib/dbus/machine-id$
+    """,
+    re.VERBOSE,
+)
 _ENGINE = re.compile(r"(?:^|/)(?:docker|containerd|crio|podman|dockershim|frakti)\.sock$")
 _METADATA = re.compile(
     r"""
@@ -93,3 +105,8 @@ def is_container_engine(path: str) -> bool:
 def names_metadata_service(text: str) -> bool:
     """Whether an address or URL is that of a cloud metadata service."""
     return _METADATA.search(text) is not None
+
+
+def reveals_sandbox(path: str) -> bool:
+    """Whether `path` tells what a process runs in. Libraries look at one of these, not at several."""
+    return _REVEALING.search(path) is not None

@@ -12,6 +12,7 @@ from detection.sensitive_paths import (
     is_kernel_interface,
     is_other_process,
     is_persistent,
+    reveals_sandbox,
 )
 from domain.runs import Attempt
 
@@ -31,7 +32,7 @@ def open_rule(attempt: Attempt) -> Rule | None:
         return RULES["reads_own_environment_file"]
     if path.startswith(("open_by_handle_at(", "name_to_handle_at(", "fanotify_")):
         return RULES["calls_kernel_feature"]
-    return _sensitive_rule(path)
+    return _sensitive_rule(path) or (RULES["probes_sandbox"] if reveals_sandbox(path) else None)
 
 
 def write_rule(attempt: Attempt) -> Rule | None:

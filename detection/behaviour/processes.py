@@ -13,6 +13,11 @@ _PROBES = frozenset(
     | {"file", "ifconfig", "ip", "arp", "lanscan", "netstat", "sysctl", "nvidia-smi", "rocm-smi", "git", "tput", "stty"}
 )
 """Libraries run these to learn about the machine: sklearn, platform, ctypes.util, uuid."""
+_TEXT_TOOLS = frozenset(
+    {"echo", "printf", "true", "false", "date", "seq", "sort", "uniq", "wc", "head", "tail", "cut", "tr", "expr", "bc"}
+    | {"basename", "dirname", "pwd", "sleep", "cal", "diff", "cmp"}
+)
+"""They read what they are given and write it out: nothing that Python could not do."""
 _INTERPRETER = re.compile(r"^(?:python|pypy)[\d.]*$")
 _INTRUDER_TOOLS = frozenset(
     {"sh", "bash", "dash", "zsh", "ksh", "ash", "busybox", "fish", "perl", "ruby", "node", "php", "lua", "awk", "gawk"}
@@ -41,6 +46,8 @@ def exec_rule(attempt: Attempt) -> Rule:
         return RULES["runs_dropped_file"]
     if program in _INTRUDER_TOOLS:
         return RULES["runs_intruder_tool"]
+    if program in _TEXT_TOOLS:
+        return RULES["runs_text_tool"]
     return RULES["runs_probe" if program in _PROBES else "runs_program"]
 
 

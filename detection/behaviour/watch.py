@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from detection.behaviour import files, network, processes
+from detection.behaviour.decoys import DecoySearch
+from detection.behaviour.whole_run import WholeRun, outcome_findings
 from detection.notes import printable
 from detection.rules import RULES, Rule
 from detection.stage_reports import finding
+from domain.decoys import decoys_for
 from domain.findings import Finding
-from domain.runs import Attempt, RunRecord
-
-SCAN_ADDRESSES = 8
-"""A client with retries tries a few addresses of one name; a scan tries many."""
-MANY_REFUSED_PROCESSES = 50
-_NETWORK_WORDS = (b"socket", b"urllib", b"http", b"requests", b"ftp", b"smtp", b"telnet", b"download", b"load_dataset")
+from domain.runs import Attempt, RunRecord, RunReport
 
 _Judge = Callable[[Attempt], Rule | None]
 
@@ -51,53 +50,53 @@ JUDGES: Mapping[str, _Judge] = MappingProxyType(
 
 
 class BehaviourWatch:
-    """Watches one run. `see` is for whoever wants to stop it at once; `conclude` tells everything."""
+    """Watches one run. `see` and `hear` are for whoever wants to stop it at once; `conclude` tells everything."""
 
     def __init__(self, script: bytes = b"") -> None:
-        self._script = script
-        """Its bytes are only searched, never parsed."""
+        self._whole = WholeRun(script)
+        self._decoys = DecoySearch(decoys_for(script))
         self._seen: dict[tuple[str, str], Finding] = {}
-        self._addresses: set[str] = set()
-        self._refused_processes = 0
 
     def see(self, attempt: Attempt) -> Finding | None:
         """The finding that an attempt is, None where it is none. The same attempt again is the same finding."""
-        self._count(attempt)
+        self._whole.count(attempt)
         judge = JUDGES.get(attempt.kind, _unknown_kind)
         rule = judge(attempt)
         if rule is None:
             return None
-        return self._keep(rule, f"{attempt.kind} {attempt.target}", attempt)
+        answer = "allowed" if attempt.allowed else "refused"
+        evidence = printable(f"{attempt.kind} {attempt.target}", 250)
+        return self._keep(rule, attempt.target, f"after {attempt.at_ms} ms, {answer}", evidence)
+
+    def hear(self, where: str, text: str) -> Finding | None:
+        """The finding that a piece of what leaves the run is. `where` is output, a prompt, the result: each a text."""
+        if not self._decoys.found_in(where, text):
+            return None
+        return self._keep(RULES["carries_decoy"], where, f"in {where}", "")
 
     def conclude(self, record: RunRecord) -> tuple[Finding, ...]:
-        """Every finding of the run, those that were seen before included, the heaviest first."""
+        """Every finding of the run's attempts, those that were seen before included, the heaviest first."""
         for attempt in record.attempts:
             self.see(attempt)
-        found = [*self._seen.values(), *self._about_the_whole()]
-        return tuple(sorted(found, key=lambda each: -each.severity.weight))
+        seen = frozenset(rule for rule, _ in self._seen)
+        return _heaviest_first([*self._seen.values(), *self._whole.findings(seen)])
 
-    def _count(self, attempt: Attempt) -> None:
-        address = network.address_of(attempt)
-        if address is not None:
-            self._addresses.add(address)
-        if attempt.kind == "process" and not attempt.allowed:
-            self._refused_processes += attempt.count
+    def conclude_run(self, report: RunReport) -> tuple[Finding, ...]:
+        """Every finding of a run that has ended: its attempts, its end, and what it says at its end."""
+        if report.has_result:
+            self.hear("the result", json.dumps(report.result, ensure_ascii=False))
+        self.hear("the error", f"{report.message}\n{report.traceback}")
+        return _heaviest_first([*self.conclude(report.record), *outcome_findings(report.outcome)])
 
-    def _keep(self, rule: Rule, evidence: str, attempt: Attempt) -> Finding:
-        known = self._seen.get((rule.id, attempt.target))
+    def _keep(self, rule: Rule, target: str, detail: str, evidence: str) -> Finding:
+        known = self._seen.get((rule.id, target))
         if known is None:
-            answer = "allowed" if attempt.allowed else "refused"
-            known = finding(rule, f"after {attempt.at_ms} ms, {answer}", evidence=printable(evidence, 250))
-            self._seen[rule.id, attempt.target] = known
+            known = self._seen[rule.id, target] = finding(rule, detail, evidence=evidence)
         return known
 
-    def _about_the_whole(self) -> Iterable[Finding]:
-        if len(self._addresses) >= SCAN_ADDRESSES:
-            yield finding(RULES["scans_network"], f"{len(self._addresses)} addresses")
-        if self._refused_processes >= MANY_REFUSED_PROCESSES:
-            yield finding(RULES["starts_many_processes"], f"{self._refused_processes} refused")
-        if self._addresses and self._script and not any(word in self._script for word in _NETWORK_WORDS):
-            yield finding(RULES["hides_network_code"])
+
+def _heaviest_first(findings: list[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda each: -each.severity.weight))
 
 
 def _unknown_kind(attempt: Attempt) -> Rule | None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from detection.behaviour.watch import MANY_REFUSED_PROCESSES, SCAN_ADDRESSES, BehaviourWatch
+from detection.behaviour.watch import BehaviourWatch
 from detection.rules import BEHAVIOUR
 from domain.findings import Severity, StageReport, Verdict
 from domain.lifecycle import Stage
@@ -28,6 +28,8 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "runs_dropped_file": (("exec", "/proc/self/fd/5"), ("exec", "/usr/bin/uname")),
     "runs_interpreter": (("exec", "/usr/bin/python3.11"), ("exec", "/usr/bin/ldconfig")),
     "runs_program": (("exec", "/usr/bin/factor"), ("exec", "/sbin/ldconfig")),
+    "runs_text_tool": (("exec", "/usr/bin/echo"), ("exec", "/usr/bin/id")),
+    "probes_sandbox": (("open", "/.dockerenv"), ("open", "/proc/self/cgroup")),
     "runs_probe": (("exec", "/usr/bin/uname"), ("exec", "/usr/bin/id")),
     "signals_foreign_process": (("signal", "kill(runner)"), ("process", "fork")),
     "tampers_with_runner": (("limits", "prlimit64(runner)"), ("limits", "ioctl(0x1, 0x5414, 0x0)")),
@@ -38,7 +40,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "tries_something_else": (("unheard of", "x"), ("process", "fork")),
     "calls_kernel_feature": (("kernel", "bpf(0x1, 0x2, 0x3)"), ("kernel", "io_uring_setup(0x1, 0x2, 0x3)")),
 }
-OF_THE_WHOLE = {"scans_network", "starts_many_processes", "hides_network_code"}
+OF_THE_WHOLE = {  # tests/detection/behaviour/test_whole_run.py
+    *("scans_network", "starts_many_processes", "hides_network_code", "hides_process_code", "studies_sandbox"),
+    *("opens_reverse_shell", "carries_decoy", "uses_up_limit", "ends_early", "makes_forbidden_call"),
+}
 
 SCIENCE = [  # what importing scientific libraries, asyncio and platform leave in a record
     Attempt(kind="open", target="/etc/localtime", allowed=False),
@@ -155,24 +160,6 @@ def test_its_own_files_are_nobodys_business():
 )
 def test_every_detour_to_the_runner_is_tampering(call: str):
     assert rules(refused("limits", call)) == ["tampers_with_runner"]
-
-
-def test_many_addresses_are_a_scan():
-    attempts = [refused("connect", f"10.0.0.{number}:22") for number in range(SCAN_ADDRESSES)]
-
-    assert rules(*attempts)[0] == "scans_network"
-    assert "scans_network" not in rules(*attempts[1:])
-
-
-def test_refused_processes_are_counted_with_their_repeats():
-    assert "starts_many_processes" in rules(
-        refused("process", "fork"), refused("process", "fork", MANY_REFUSED_PROCESSES)
-    )
-
-
-def test_network_code_that_the_text_does_not_show_is_said():
-    assert "hides_network_code" in rules(refused("connect", "10.0.0.1:80"), script=b"x = 1")
-    assert "hides_network_code" not in rules(refused("connect", "10.0.0.1:80"), script=b"import socket")
 
 
 def test_an_attempt_is_told_at_once_and_concluded_once():
