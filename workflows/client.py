@@ -1,0 +1,187 @@
+"""The way to the workflows: connecting, starting, signalling and asking. Temporal's own errors end here."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from domain.errors import WorkflowsUnavailable
+from domain.evaluation import Evaluation, EvaluationEnd, StatusReport, StopOrder
+from workflows import search_attributes, task_queues
+from workflows.details import summary
+from workflows.evaluation import EvaluationWorkflow
+from workflows.signals import Decision
+
+RPC_TIMEOUT = timedelta(seconds=5)
+"""Of one attempt. The SDK repeats some; `PATIENCE_SECONDS` bounds them all."""
+PATIENCE_SECONDS = 6.0
+QUERY_TIMEOUT = timedelta(seconds=1)
+"""A query needs a worker; without one it would wait until its end."""
+SETTLE_SECONDS = 0.05
+
+EvaluationHandle = WorkflowHandle[EvaluationWorkflow, EvaluationEnd]
+
+
+async def connect(address: str, namespace: str, *, lazy: bool = False) -> Client:
+    """One client for a process. `lazy`: connect with the first call; such a client can't host a worker.
+
+    Raises WorkflowsUnavailable.
+    """
+    with _translated():
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await Client.connect(address, namespace=namespace, data_converter=pydantic_data_converter, lazy=lazy)
+
+
+@asynccontextmanager
+async def visiting(address: str, namespace: str) -> AsyncGenerator[Workflows]:
+    """The workflows, for a process that ends soon after.
+
+    A client has no end of its own, and an interpreter that exits while one lives may crash: in 24-48 % of exits under
+    load, and in none once it was dropped and collected.
+    """
+    workflows = Workflows(await connect(address, namespace))
+    try:
+        yield workflows
+    finally:
+        workflows.forget()
+        gc.collect()
+        await asyncio.sleep(SETTLE_SECONDS)
+
+
+class Workflows:
+    """Evaluations as workflows. Everything raises WorkflowsUnavailable where Temporal is away."""
+
+    def __init__(self, client: Client) -> None:
+        self._client: Client | None = client
+
+    async def start(self, evaluation: Evaluation) -> None:
+        """Start the workflow of an evaluation. One that is there already, open or closed, is left as it is."""
+        with suppress(WorkflowAlreadyStartedError):
+            async with _reaching():
+                await self._connected.start_workflow(
+                    EvaluationWorkflow.run,
+                    evaluation,
+                    id=evaluation.evaluation_id,
+                    task_queue=task_queues.WORKFLOWS,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    search_attributes=search_attributes.at_start(evaluation),
+                    static_summary=summary(evaluation),
+                    rpc_timeout=RPC_TIMEOUT,
+                )
+
+    async def stop(self, evaluation_id: str, order: StopOrder) -> bool:
+        """Signal a stop. False where there is no such open workflow."""
+        return await self._signal(evaluation_id, EvaluationWorkflow.emergency_stop, order)
+
+    async def approve(self, evaluation_id: str, *, by: str, findings_digest: str | None) -> bool:
+        """Signal an approval; one of other findings is refused there. False where there is no such open workflow."""
+        decision = Decision(by=by[:200], findings_digest=findings_digest and findings_digest[:200])
+        return await self._signal(evaluation_id, EvaluationWorkflow.approve, decision)
+
+    async def reject(self, evaluation_id: str, *, by: str, reason: str) -> bool:
+        """Signal a rejection. False where there is no such open workflow."""
+        return await self._signal(evaluation_id, EvaluationWorkflow.reject, Decision(by=by[:200], reason=reason[:500]))
+
+    async def announce(self, evaluation_id: str) -> bool:
+        """Signal that the execution has begun. False where there is no such open workflow."""
+        return await self._signal(evaluation_id, EvaluationWorkflow.execution_began, None)
+
+    async def status(self, evaluation_id: str) -> StatusReport | None:
+        """What the workflow itself says. None where nobody answers within a second, or there is no such workflow."""
+        try:
+            async with _reaching():
+                return await self._handle(evaluation_id).query(EvaluationWorkflow.status, rpc_timeout=QUERY_TIMEOUT)
+        except _NotFound:
+            return None
+        except _NoAnswer:
+            return None
+        except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
+            return None
+
+    async def is_open(self, evaluation_id: str) -> bool:
+        """Whether there is such a workflow, and it has not ended. Needs no worker."""
+        try:
+            async with _reaching():
+                description = await self._handle(evaluation_id).describe(rpc_timeout=RPC_TIMEOUT)
+        except _NotFound:
+            return False
+        return description.status in {WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW}
+
+    async def ping(self) -> None:
+        """Return where Temporal and the namespace are there."""
+        async with _reaching():
+            await self._connected.count_workflows("ExecutionStatus='Terminated'", rpc_timeout=RPC_TIMEOUT)
+
+    def forget(self) -> None:
+        """Let the client go. Nothing can be asked afterwards."""
+        self._client = None
+
+    @property
+    def _connected(self) -> Client:
+        if self._client is None:
+            raise WorkflowsUnavailable("the connection to Temporal was let go")
+        return self._client
+
+    def _handle(self, evaluation_id: str) -> EvaluationHandle:
+        return self._connected.get_workflow_handle_for(EvaluationWorkflow.run, evaluation_id)
+
+    async def _signal(self, evaluation_id: str, signal: Any, argument: Any) -> bool:
+        try:
+            async with _reaching():
+                await self._handle(evaluation_id).signal(signal, argument, rpc_timeout=RPC_TIMEOUT)
+        except _NotFound:
+            return False
+        return True
+
+
+class _NotFound(Exception):
+    """There is no such workflow, or it has ended. Which of them, only `describe` tells."""
+
+
+class _NoAnswer(WorkflowsUnavailable):
+    """A call was not answered in time, which may be the workers' fault."""
+
+
+@asynccontextmanager
+async def _reaching() -> AsyncGenerator[None]:
+    with _translated():
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            yield
+
+
+@contextmanager
+def _translated() -> Generator[None]:
+    """Temporal's errors in our words. A namespace that is missing is no missing workflow."""
+    try:
+        yield
+    except TimeoutError:
+        raise WorkflowsUnavailable("Temporal does not answer") from None
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND and not _is_namespace_missing(error):
+            raise _NotFound from None
+        kind = _NoAnswer if error.status in {RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED} else None
+        raise (kind or WorkflowsUnavailable)("Temporal refuses or does not answer", error.status.name) from error
+    except RuntimeError as error:  # how the SDK says that it cannot connect
+        raise WorkflowsUnavailable("Temporal cannot be reached", str(error)) from error
+
+
+def _is_namespace_missing(error: RPCError) -> bool:
+    return any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in error.grpc_status.details)
