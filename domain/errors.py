@@ -2,6 +2,7 @@
 
 PlatformError                          code                   another attempt may help
 |-- SandboxUnavailable                 sandbox_unavailable    yes: a control is not in force
+|   `-- PodRefused                     pod_refused            no: the cluster's rights or policy forbid it
 |-- EnvironmentUnavailable             environment_unavailable no: not configured, or not what it was
 |   `-- EnvironmentChanged             environment_changed    no: trial and execution would differ
 |-- ModelUnavailable                   model_unavailable      no: it has left the catalogue
@@ -45,6 +46,13 @@ class SandboxUnavailable(PlatformError):
 
     code = "sandbox_unavailable"
     retryable = True
+
+
+class PodRefused(SandboxUnavailable):
+    """The cluster refuses the pod, and will refuse it again: rights, admission policy, another pod of that name."""
+
+    code = "pod_refused"
+    retryable = False
 
 
 class EnvironmentUnavailable(PlatformError):

@@ -1,0 +1,214 @@
+"""Why a pod ended or cannot start, and whose doing it was: one function per way of going wrong, in order of precedence.
+
+    deleted > evicted > deadline > out of memory > start error > exit      it has ended
+    image > configuration > unschedulable > sandbox > node                 it does not start, or nobody answers for it
+
+The order matters, because a pod says several things at once: an evicted one also says exit code 137, and one whose
+child was killed for memory says "Succeeded" with exit code 0. The words of kubelets are read in this file alone.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from domain.errors import (
+    ImageUnavailable,
+    NodeLost,
+    PlatformError,
+    PodRefused,
+    RunnerLost,
+    SandboxUnavailable,
+    Unschedulable,
+)
+from domain.outcomes import RunOutcome
+from domain.values import Value
+from sandbox.kubernetes.pod_view import PodView
+
+
+class Cause(StrEnum):
+    """What happened to the pod."""
+
+    DELETED = "deleted"
+    """Somebody deleted it; where we did, the caller knows and need not ask."""
+    EVICTED = "evicted"
+    """It used up its own share of the disk."""
+    DISPLACED = "displaced"
+    """Its node needed the room, or is being emptied: not the script's doing."""
+    DEADLINE = "deadline"
+    """The kubelet's dead man's switch, which is set later than the run's own timeout."""
+    OUT_OF_MEMORY = "out_of_memory"
+    START_ERROR = "start_error"
+    EXITED = "exited"
+    IMAGE = "image"
+    CONFIGURATION = "configuration"
+    UNSCHEDULABLE = "unschedulable"
+    SANDBOX = "sandbox"
+    NODE_LOST = "node_lost"
+
+
+class Diagnosis(Value):
+    """What became of a pod. Either the script's fate (`outcome`) or our failure (`as_error`)."""
+
+    cause: Cause
+    words: str
+    """What the cluster said. Parts of it may stem from the script: escape it."""
+    outcome: RunOutcome | None = None
+    """How the script ended, as far as the cluster can tell. None where the platform failed."""
+    exit_code: int | None = None
+    may_pass: bool = False
+    """Whether it may yet turn out well: the start deadlines decide."""
+
+    def as_error(self) -> PlatformError:
+        """Our failure, for a cause that is no outcome."""
+        return _ERRORS.get(self.cause, RunnerLost)(_SENTENCES[self.cause], self.words)
+
+
+_ERRORS: dict[Cause, type[PlatformError]] = {
+    Cause.START_ERROR: SandboxUnavailable,
+    Cause.IMAGE: ImageUnavailable,
+    Cause.CONFIGURATION: SandboxUnavailable,
+    Cause.UNSCHEDULABLE: Unschedulable,
+    Cause.SANDBOX: SandboxUnavailable,
+    Cause.NODE_LOST: NodeLost,
+}
+_SENTENCES: dict[Cause, str] = {
+    Cause.DELETED: "the pod was deleted by somebody else",
+    Cause.EVICTED: "the pod was evicted for the disk it used",
+    Cause.DISPLACED: "the pod was displaced by its node",
+    Cause.DEADLINE: "the pod outlived its deadline, so its runner had stopped counting",
+    Cause.OUT_OF_MEMORY: "the pod was killed for the memory it used",
+    Cause.START_ERROR: "the container could not be started",
+    Cause.EXITED: "the runner left without a receipt",
+    Cause.IMAGE: "the image cannot be had on the node",
+    Cause.CONFIGURATION: "something that the pod mounts or reads is missing",
+    Cause.UNSCHEDULABLE: "no node takes the pod",
+    Cause.SANDBOX: "the node cannot build the pod's sandbox",
+    Cause.NODE_LOST: "the node of the pod does not answer",
+}
+_IMAGE_REASONS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ErrImageInspect"}
+)
+_PASSING_WORDS = ("toomanyrequests", "rate limit", "pull QPS exceeded", "503", "502", "500", "i/o timeout", "429")
+"""An image that cannot be pulled for one of these may be there a moment later."""
+_CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
+_OWN_DISK = ("ephemeral local storage", "emptydir", "ephemeral-storage")
+
+
+def diagnose(pod: PodView) -> Diagnosis | None:
+    """Why this pod ended or cannot start; None while nothing is wrong."""
+    return _why_it_ended(pod) or _why_it_does_not_start(pod) or node_lost(pod)
+
+
+def _why_it_ended(pod: PodView) -> Diagnosis | None:
+    return (
+        deleted(pod) or evicted(pod) or past_its_deadline(pod) or out_of_memory(pod) or start_error(pod) or exited(pod)
+    )
+
+
+def _why_it_does_not_start(pod: PodView) -> Diagnosis | None:
+    return image_unavailable(pod) or configuration_missing(pod) or unschedulable(pod) or sandbox_failed(pod)
+
+
+def deleted(pod: PodView) -> Diagnosis | None:
+    """Gone without having ended, or being deleted while it runs."""
+    if not (pod.gone or pod.deleting) or pod.terminated is not None:
+        return None
+    return Diagnosis(cause=Cause.DELETED, words=pod.message)
+
+
+def evicted(pod: PodView) -> Diagnosis | None:
+    """For its own disk it is the script's fate; for the node's need it is ours."""
+    if pod.reason not in {"Evicted", "Preempting", "Terminated", "NodeShutdown", "NodeAffinity"}:
+        return None
+    if any(words in pod.message.lower() for words in _OWN_DISK):
+        return Diagnosis(cause=Cause.EVICTED, words=pod.message, outcome=RunOutcome.DISK_LIMIT)
+    return Diagnosis(cause=Cause.DISPLACED, words=pod.message or pod.reason)
+
+
+def past_its_deadline(pod: PodView) -> Diagnosis | None:
+    """`activeDeadlineSeconds`, which the container's own state shows as an error like any other."""
+    if pod.reason != "DeadlineExceeded":
+        return None
+    return Diagnosis(cause=Cause.DEADLINE, words=pod.message, outcome=RunOutcome.TIMED_OUT)
+
+
+def out_of_memory(pod: PodView) -> Diagnosis | None:
+    """Of the runner or of any child: the exit code says 137 or 0, and the reason is the same."""
+    if pod.terminated is None or pod.terminated.reason != "OOMKilled":
+        return None
+    return Diagnosis(
+        cause=Cause.OUT_OF_MEMORY,
+        words=_SENTENCES[Cause.OUT_OF_MEMORY],
+        outcome=RunOutcome.MEMORY_LIMIT,
+        exit_code=pod.terminated.exit_code,
+    )
+
+
+def start_error(pod: PodView) -> Diagnosis | None:
+    """The runtime could not start the command: nothing of the script has run."""
+    if pod.terminated is None or pod.terminated.reason not in {"StartError", "ContainerCannotRun"}:
+        return None
+    return Diagnosis(cause=Cause.START_ERROR, words=pod.terminated.message)
+
+
+def exited(pod: PodView) -> Diagnosis | None:
+    """The runner ended. How the script did is in its receipt; without one nobody knows."""
+    if pod.terminated is not None:
+        return Diagnosis(cause=Cause.EXITED, words=pod.terminated.message, exit_code=pod.terminated.exit_code)
+    if pod.phase in {"Succeeded", "Failed"}:
+        return Diagnosis(cause=Cause.EXITED, words=pod.message or pod.reason)
+    return None
+
+
+def image_unavailable(pod: PodView) -> Diagnosis | None:
+    """At once, unless the registry's words sound as if it were only busy."""
+    if pod.waiting is None or pod.waiting.reason not in _IMAGE_REASONS:
+        return None
+    words = f"{pod.waiting.reason}: {pod.waiting.message}"
+    return Diagnosis(cause=Cause.IMAGE, words=words, may_pass=any(each in words for each in _PASSING_WORDS))
+
+
+def configuration_missing(pod: PodView) -> Diagnosis | None:
+    """A missing volume shows in the events alone, while the container is "ContainerCreating" for ever."""
+    if pod.waiting is None:
+        return None
+    if pod.waiting.reason in _CONFIG_REASONS:
+        return Diagnosis(cause=Cause.CONFIGURATION, words=f"{pod.waiting.reason}: {pod.waiting.message}")
+    return _told_by_an_event(pod, Cause.CONFIGURATION, {"FailedMount", "FailedAttachVolume"})
+
+
+def unschedulable(pod: PodView) -> Diagnosis | None:
+    """Room may come: the deadline for scheduling decides."""
+    if pod.unschedulable is None or pod.node is not None:
+        return None
+    return Diagnosis(cause=Cause.UNSCHEDULABLE, words=pod.unschedulable, may_pass=True)
+
+
+def sandbox_failed(pod: PodView) -> Diagnosis | None:
+    """No such runtime, no user namespaces, no network: the kubelet tries again, so that it may pass."""
+    if pod.waiting is None and pod.phase != "Pending":
+        return None
+    return _told_by_an_event(pod, Cause.SANDBOX, {"FailedCreatePodSandBox"})
+
+
+def node_lost(pod: PodView) -> Diagnosis | None:
+    """A running container without probes that is not ready: only the node controller writes that. It may come back."""
+    if not (pod.running and pod.ready is False):
+        return None
+    return Diagnosis(cause=Cause.NODE_LOST, words=f"node {pod.node} is not ready", may_pass=True)
+
+
+def refusal(code: int, words: str) -> PlatformError:
+    """What it means that the API server refused to create a pod. Only the quota's refusal may pass."""
+    if code == 403 and "exceeded quota" in words:
+        return Unschedulable("the namespace's quota is used up", words)
+    if code == 403 and "forbidden: User" in words:
+        return PodRefused("this worker may not create pods in the namespace", words)
+    return PodRefused("the cluster's own policy refuses the pod", words)
+
+
+def _told_by_an_event(pod: PodView, cause: Cause, reasons: set[str]) -> Diagnosis | None:
+    for trouble in pod.troubles:
+        if trouble.reason in reasons:
+            return Diagnosis(cause=cause, words=f"{trouble.reason}: {trouble.message}", may_pass=True)
+    return None

@@ -1,0 +1,137 @@
+"""A pod as the rest of Airlock sees it: the few parts of its JSON that tell what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from domain.values import Value
+
+Json = Mapping[str, Any]
+"""An object as the API wrote it."""
+
+MAX_WORDS = 500
+"""Of any text that a kubelet or a runtime wrote: parts of it stem from the script."""
+
+
+class Waiting(Value):
+    """Why the container has not been started."""
+
+    reason: str
+    message: str = ""
+
+
+class Terminated(Value):
+    """How the container ended. `reason` comes before `exit_code`: a child's OOM shows exit code 0."""
+
+    exit_code: int
+    reason: str = ""
+    message: str = ""
+
+
+class Trouble(Value):
+    """A warning among the pod's events. Some causes show nowhere else."""
+
+    reason: str
+    message: str = ""
+
+
+class PodView(Value):
+    """What is known of one pod. Read from the API's JSON; missing parts are None or empty, never an error."""
+
+    name: str
+    uid: str
+    resource_version: str = ""
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    node: str | None = None
+    """None while no node has been chosen."""
+    phase: str = ""
+    """Late by up to a second: decide by `waiting`, `running` and `terminated`."""
+    reason: str = ""
+    message: str = ""
+    deleting: bool = False
+    gone: bool = False
+    """Whether the object has been removed: with a grace period of a second or more its processes are dead."""
+    unschedulable: str | None = None
+    """The scheduler's words, None where it has found a node or not looked yet."""
+    ready: bool | None = None
+    """None before the kubelet has said anything."""
+    waiting: Waiting | None = None
+    running: bool = False
+    terminated: Terminated | None = None
+    restarts: int = 0
+    troubles: tuple[Trouble, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the container will never run again."""
+        return self.terminated is not None or self.gone or self.phase in {"Succeeded", "Failed"}
+
+
+def view_of(pod: Json, *, gone: bool = False) -> PodView:
+    """Read a pod's JSON."""
+    metadata, status = _object(pod, "metadata"), _object(pod, "status")
+    container: Json = next(iter(_objects(status, "containerStatuses")), {})
+    state = _object(container, "state")
+    conditions = {each.get("type"): each for each in _objects(status, "conditions")}
+    scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready")
+    return PodView(
+        name=metadata.get("name", ""),
+        uid=metadata.get("uid", ""),
+        resource_version=metadata.get("resourceVersion", ""),
+        labels=dict(_object(metadata, "labels")),
+        annotations=dict(_object(metadata, "annotations")),
+        node=_object(pod, "spec").get("nodeName"),
+        phase=status.get("phase") or "",
+        reason=status.get("reason") or "",
+        message=_words(status.get("message")),
+        deleting="deletionTimestamp" in metadata,
+        gone=gone,
+        unschedulable=_words(scheduled.get("message")) if scheduled.get("reason") == "Unschedulable" else None,
+        ready=None if ready is None else ready.get("status") == "True",
+        waiting=_waiting(state.get("waiting")),
+        running="running" in state,
+        terminated=_terminated(state.get("terminated")),
+        restarts=container.get("restartCount") or 0,
+    )
+
+
+def with_events(view: PodView, events: Iterable[Json]) -> PodView:
+    """The same pod, and the warnings about it."""
+    troubles = tuple(
+        Trouble(reason=event.get("reason") or "", message=_words(event.get("message")))
+        for event in events
+        if event.get("type") == "Warning"
+    )
+    return view.model_copy(update={"troubles": troubles})
+
+
+def _waiting(state: Json | None) -> Waiting | None:
+    if state is None:
+        return None
+    return Waiting(reason=state.get("reason") or "", message=_words(state.get("message")))
+
+
+def _terminated(state: Json | None) -> Terminated | None:
+    if state is None:
+        return None
+    return Terminated(
+        exit_code=state.get("exitCode") or 0,
+        reason=state.get("reason") or "",
+        message=_words(state.get("message")),
+    )
+
+
+def _object(parent: Json, key: str) -> Json:
+    return parent.get(key) or {}
+
+
+def _objects(parent: Json, key: str) -> Sequence[Json]:
+    return parent.get(key) or ()
+
+
+def _words(text: str | None) -> str:
+    return (text or "")[:MAX_WORDS]
