@@ -74,7 +74,8 @@ class PodView(Value):
 def view_of(pod: Json, *, gone: bool = False) -> PodView:
     """Read a pod's JSON."""
     metadata, status = _object(pod, "metadata"), _object(pod, "status")
-    container: Json = next(iter(_objects(status, "containerStatuses")), {})
+    containers = _objects(status, "containerStatuses")
+    container: Json = containers[0] if containers else {}
     state = _object(container, "state")
     conditions = {each.get("type"): each for each in _objects(status, "conditions")}
     scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready")
