@@ -18,6 +18,7 @@ PlatformError                          code                   another attempt ma
 |   `-- AnalysisTimeout                analysis_timeout       yes: likewise
 |-- StorageUnavailable                 storage_unavailable    yes
 |-- WorkflowsUnavailable               workflows_unavailable  yes: Temporal is away
+|-- WorkflowLost                       workflow_lost          no: it has left without an end
 `-- StopUnconfirmed                    stop_unconfirmed       no: somebody has to look
 """
 
@@ -147,6 +148,12 @@ class WorkflowsUnavailable(PlatformError):
 
     code = "workflows_unavailable"
     retryable = True
+
+
+class WorkflowLost(PlatformError):
+    """A workflow was ended from outside, or is gone, and its evaluation had not ended."""
+
+    code = "workflow_lost"
 
 
 class StopUnconfirmed(PlatformError):

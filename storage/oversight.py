@@ -1,0 +1,122 @@
+"""What the sweep and the monitor ask about all evaluations: which wait too long, and which may have live runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, select
+
+from domain.evaluation import StopOrder
+from domain.journal import EntryKind
+from domain.lifecycle import TERMINAL, Stage, Status
+from storage.database import Database
+from storage.rows import EvaluationRow
+from storage.tables import evaluations, executions, journal
+
+_OPEN = sorted(set(Status) - TERMINAL)
+
+
+class OpenEvaluation(NamedTuple):
+    """An evaluation that has not ended."""
+
+    evaluation_id: str
+    status: Status
+    stage: Stage | None
+    stop: StopOrder | None
+    updated_at: datetime
+    reported: bool
+    """Whether a report of its execution is kept, so that the run is known to be over."""
+
+
+class RunOwner(NamedTuple):
+    """What decides whether the runs of an evaluation may live."""
+
+    status: Status
+    ended_at: datetime | None
+    stopped_at: datetime | None
+    """When its stop was journaled."""
+    timeout_seconds: int
+    begun_at: datetime | None
+    """When its execution began."""
+    worker: str | None
+    """The worker that began it."""
+
+
+class Oversight:
+    """Questions across tenants, for processes of the platform alone. Everything raises StorageUnavailable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def queued_before(self, time: datetime, limit: int) -> list[OpenEvaluation]:
+        """Evaluations that were queued before `time` and are still queued, the oldest first."""
+        return await self._database.read(_queued_before, time, limit)
+
+    async def stopping_since(self, time: datetime, limit: int) -> list[OpenEvaluation]:
+        """Evaluations whose stop was ordered, and of which nothing was written since `time`."""
+        return await self._database.read(_stopping_since, time, limit)
+
+    async def quiet_since(self, time: datetime, after: str, limit: int) -> list[OpenEvaluation]:
+        """Open evaluations with a workflow, of which nothing was written since `time`: by id, those behind `after`."""
+        return await self._database.read(_quiet_since, time, after, limit)
+
+    async def owners(self, evaluation_ids: Sequence[str]) -> dict[str, RunOwner]:
+        """By evaluation id; those without a row are left out."""
+        return await self._database.read(_owners, evaluation_ids)
+
+
+def _queued_before(connection: Connection, time: datetime, limit: int) -> list[OpenEvaluation]:
+    columns = evaluations.c
+    query = select(evaluations).where(columns.status == Status.QUEUED, columns.queued_at <= time)
+    rows = connection.execute(query.order_by(columns.queued_at, columns.evaluation_id).limit(limit))
+    return [_open(row) for row in rows]
+
+
+def _stopping_since(connection: Connection, time: datetime, limit: int) -> list[OpenEvaluation]:
+    columns = evaluations.c
+    query = select(evaluations).where(columns.status == Status.STOPPING, columns.updated_at <= time)
+    rows = connection.execute(query.order_by(columns.updated_at, columns.evaluation_id).limit(limit))
+    return [_open(row) for row in rows]
+
+
+def _quiet_since(connection: Connection, time: datetime, after: str, limit: int) -> list[OpenEvaluation]:
+    columns = evaluations.c
+    query = select(evaluations).where(
+        columns.status.in_(_OPEN),
+        columns.workflow_started_at.is_not(None),
+        columns.updated_at <= time,
+        columns.evaluation_id > after,
+    )
+    return [_open(row) for row in connection.execute(query.order_by(columns.evaluation_id).limit(limit))]
+
+
+def _owners(connection: Connection, evaluation_ids: Sequence[str]) -> dict[str, RunOwner]:
+    columns = evaluations.c
+    stopped_at = (
+        select(func.min(journal.c.at))
+        .where(journal.c.evaluation_id == columns.evaluation_id, journal.c.kind == EntryKind.STOP)
+        .scalar_subquery()
+    )
+    query = (
+        select(evaluations, executions.c.begun_at, executions.c.worker, stopped_at.label("stopped_at"))
+        .outerjoin(executions, executions.c.evaluation_id == columns.evaluation_id)
+        .where(columns.evaluation_id.in_(evaluation_ids))
+    )
+    return {row.evaluation_id: _owner(row) for row in connection.execute(query)}
+
+
+def _open(row: EvaluationRow) -> OpenEvaluation:
+    return OpenEvaluation(row.evaluation_id, row.status, row.stage, row.stop, row.updated_at, row.report is not None)
+
+
+def _owner(row: EvaluationRow) -> RunOwner:
+    return RunOwner(
+        status=row.status,
+        ended_at=row.ended_at,
+        stopped_at=row.stopped_at,
+        timeout_seconds=row.config.timeout,
+        begun_at=row.begun_at,
+        worker=row.worker,
+    )

@@ -1,0 +1,78 @@
+"""Which sandbox runs scripts here: the strongest that proves itself, or the one that the operator names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from domain.environments import Environment
+from domain.errors import PlatformError
+from domain.runs import Backend, Isolation
+from sandbox.port import Sandbox
+from worker.settings import WorkerSettings
+from worker.start_up import CannotStart
+
+log = structlog.get_logger()
+
+
+class LocalSandbox(Sandbox, Protocol):
+    """A sandbox of this machine."""
+
+    async def probe(self) -> Isolation:
+        """How strong a run here is, as observed in a real one. Raises SandboxUnavailable."""
+        ...
+
+    async def runs(self) -> tuple[str, ...]:
+        """Ids of runs of which something may be alive."""
+        ...
+
+
+Maker = Callable[[Mapping[str, Environment], Path], LocalSandbox]
+
+
+def _made_by(module: str, name: str) -> Maker:
+    """A backend that is not loaded before it is made: who runs no scripts has none in memory."""
+
+    def make(environments: Mapping[str, Environment], state: Path) -> LocalSandbox:
+        return getattr(import_module(module), name)(environments, state)
+
+    return make
+
+
+MAKERS: Mapping[Backend, Maker] = {
+    Backend.BUBBLEWRAP: _made_by("sandbox.bubblewrap", "BubblewrapSandbox"),
+    Backend.LANDLOCK: _made_by("sandbox.landlock", "LandlockSandbox"),
+}
+"""The strongest first."""
+
+
+def every_backend(settings: WorkerSettings, environments: Mapping[str, Environment]) -> list[LocalSandbox]:
+    """All of this machine, unproven: what another process has started has to be found and killed whatever runs it."""
+    return [make(environments, settings.state_dir) for make in MAKERS.values()]
+
+
+async def chosen(settings: WorkerSettings, environments: Mapping[str, Environment], minimum: int) -> LocalSandbox:
+    """The first that reaches `minimum` in a real run. Raises CannotStart, which says what is wrong with each."""
+    wanted = list(MAKERS) if settings.sandbox == "auto" else [settings.sandbox]
+    refused: list[str] = []
+    for backend in wanted:
+        make = MAKERS.get(backend)
+        if make is None:
+            refused.append(f"{backend} does not run on this machine")
+            continue
+        sandbox = make(environments, settings.state_dir)
+        try:
+            isolation = await sandbox.probe()
+        except PlatformError as error:
+            refused.append(f"{backend}: {error.message}")
+            continue
+        if isolation.level >= minimum:
+            log.info("sandbox_chosen", backend=backend.value, level=isolation.level, minimum=minimum)
+            return sandbox
+        refused.append(f"{backend} is level {isolation.level}")
+    reasons = "; ".join(refused)
+    raise CannotStart(f"No sandbox reaches isolation level {minimum} ({reasons}): run `airlock doctor`.")

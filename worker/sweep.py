@@ -1,0 +1,156 @@
+"""The sweep: finds evaluations that nobody cares for any more, and sees to it that none is stuck or mute."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from activities.clock import now as utc_now
+from domain.errors import PlatformError, RecordMissing, StopUnconfirmed, WorkflowLost
+from domain.evaluation import Cause, Evaluation, EvaluationEnd, StopOrder
+from domain.lifecycle import DEADLINES, Status
+from domain.outcomes import RunOutcome
+from storage.evaluations import Evaluations
+from storage.oversight import OpenEvaluation, Oversight
+from worker.departures import Departure
+from workflows.causes import NO_WORKER
+
+AT_ONCE = 100
+"""Evaluations that one round sees to, of each kind: the next round is soon."""
+UNSTARTED_FOR = timedelta(seconds=5)
+"""A submission starts its workflow right after the row: who is still without one was forgotten."""
+UNHEARD_FOR = timedelta(seconds=3)
+"""A workflow acts on a stop at once. Where nothing moves, it is told again."""
+QUIET_FOR = timedelta(seconds=20)
+"""An evaluation of which nothing is heard: its workflow may have left."""
+QUEUED_FOR = DEADLINES[Status.QUEUED] + timedelta(minutes=5)
+"""The workflow itself gives up after the first of these, if there is one and somebody performs it."""
+STOPPING_FOR = DEADLINES[Status.STOPPING] + timedelta(seconds=15)
+"""Likewise."""
+
+log = structlog.get_logger()
+
+
+class Gateway(Protocol):
+    """The workflows, as far as the sweep needs them. Everything raises WorkflowsUnavailable."""
+
+    async def start(self, evaluation: Evaluation) -> object:
+        """Start a workflow. One that is there already is fine."""
+        ...
+
+    async def stop(self, evaluation_id: str, order: StopOrder) -> bool:
+        """Tell a workflow to stop. False where it is not open."""
+        ...
+
+
+class Departed(Protocol):
+    """Tells which workflows have left."""
+
+    async def find(self, evaluation_id: str) -> Departure | None:
+        """None while it is open. Raises WorkflowsUnavailable."""
+        ...
+
+
+class Sweep:
+    """Rounds of four chores. Each act may be repeated, so that several processes may sweep at once."""
+
+    def __init__(
+        self,
+        evaluations: Evaluations,
+        oversight: Oversight,
+        workflows: Gateway,
+        departures: Departed,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._evaluations = evaluations
+        self._oversight = oversight
+        self._workflows = workflows
+        self._departures = departures
+        self._now = now
+        self._looked_at = ""
+
+    async def run(self, every: float) -> None:
+        """Sweep until cancelled, with `every` seconds between rounds."""
+        while True:
+            for chore in (self.start_forgotten, self.end_overdue, self.repeat_stops, self.end_departed):
+                await self._performed(chore)
+            await asyncio.sleep(every)
+
+    async def start_forgotten(self) -> int:
+        """Start the workflows of rows that have none. Returns how many."""
+        forgotten = await self._evaluations.unstarted(UNSTARTED_FOR, AT_ONCE)
+        for evaluation in forgotten:
+            await self._workflows.start(evaluation)
+            await self._evaluations.mark_started(evaluation.evaluation_id)
+            log.warning("workflow_started_by_sweep", evaluation_id=evaluation.evaluation_id)
+        return len(forgotten)
+
+    async def end_overdue(self) -> int:
+        """End what no worker took in time. Returns how many."""
+        overdue = await self._oversight.queued_before(self._now() - QUEUED_FOR, AT_ONCE)
+        for row in overdue:
+            message = "no validation worker took it in time"
+            await self._end(row, Cause(stage=None, code=NO_WORKER, message=message, retryable=True))
+            # whatever may still come to its workflow, nothing is to begin
+            await self._workflows.stop(row.evaluation_id, StopOrder(reason=message, by="sweep"))
+        return len(overdue)
+
+    async def repeat_stops(self) -> int:
+        """Tell workflows of stops that they may not have heard, and end stops whose time is over. Returns how many."""
+        now = self._now()
+        stopping = await self._oversight.stopping_since(now - UNHEARD_FOR, AT_ONCE)
+        for row in stopping:
+            order = row.stop or StopOrder()
+            await self._workflows.stop(row.evaluation_id, order)
+            if row.updated_at <= now - STOPPING_FOR:
+                await self._give_up(row, order)
+        return len(stopping)
+
+    async def end_departed(self) -> int:
+        """End evaluations whose workflow has left without a word. Returns how many."""
+        quiet = await self._oversight.quiet_since(self._now() - QUIET_FOR, self._looked_at, AT_ONCE)
+        self._looked_at = quiet[-1].evaluation_id if len(quiet) == AT_ONCE else ""
+        ended = 0
+        for row in quiet:
+            departure = await self._departures.find(row.evaluation_id)
+            if departure is None:
+                continue
+            if departure.end is not None:
+                await self._evaluations.conclude(departure.end, self._now())
+            else:
+                message = f"its workflow has left ({departure.how}) without an end"
+                await self._end(row, Cause(stage=row.stage, code=WorkflowLost.code, message=message, retryable=True))
+            ended += 1
+        return ended
+
+    async def _give_up(self, row: OpenEvaluation, order: StopOrder) -> None:
+        """End a stop that no workflow ends. It is confirmed where the run has reported; elsewhere nobody knows."""
+        if row.reported:
+            cause = Cause(stage=row.stage, code="stopped", message=order.reason or "emergency stop")
+            end = EvaluationEnd(
+                evaluation_id=row.evaluation_id, status=Status.STOPPED, cause=cause, outcome=RunOutcome.STOPPED
+            )
+            await self._evaluations.conclude(end, self._now())
+            return
+        message = "a stop was ordered, and nobody could confirm that everything is dead"
+        await self._end(row, Cause(stage=row.stage, code=StopUnconfirmed.code, message=message))
+
+    async def _end(self, row: OpenEvaluation, cause: Cause) -> None:
+        end = EvaluationEnd(evaluation_id=row.evaluation_id, status=Status.ERROR, cause=cause)
+        await self._evaluations.conclude(end, self._now())
+        log.warning("evaluation_ended_by_sweep", evaluation_id=row.evaluation_id, code=cause.code)
+
+    async def _performed(self, chore: Callable[[], Awaitable[int]]) -> None:
+        """One chore. What fails is tried again in the next round, and keeps no other chore from its work."""
+        try:
+            await chore()
+        except RecordMissing:
+            pass  # deleted meanwhile
+        except PlatformError as error:
+            log.warning("sweep_failed", chore=chore.__name__, code=error.code)
+        except Exception as error:
+            log.exception("sweep_broke", chore=chore.__name__, error=type(error).__name__)
