@@ -55,6 +55,8 @@ class StandIns:
     """Set when an endless activity has been reached."""
     deaf: set[str] = field(default_factory=set[str])
     """Endless activities that take no notice of a cancellation either."""
+    says_after_all: bool = False
+    """Whether the execution reports its own end although it was cancelled: it was over before."""
     announce: Callable[[str], Awaitable[object]] | None = None
     tasks: list[StageTask] = field(default_factory=list[StageTask])
     executions: list[ExecutionTask] = field(default_factory=list[ExecutionTask])
@@ -89,7 +91,7 @@ class StandIns:
         self._maybe_fail("pod_execution")
         if self.announce is not None:
             await self.announce(task.evaluation.evaluation_id)
-        if await self._outlast("pod_execution"):
+        if await self._outlast("pod_execution") and not self.says_after_all:
             return ExecutionReport(outcome=RunOutcome.STOPPED)
         return self.execution
 
