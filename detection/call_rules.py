@@ -29,11 +29,16 @@ from detection.static_tables import (
     GUARDED_MODULES,
     IMPORTERS,
     NETWORK_CALLS,
+    OBJECT_LOADERS,
+    OBJECT_TAGS,
+    SENSITIVE_MODULES,
     SYSTEM_FILES,
     TEXT_RUNNERS,
     UNPICKLERS,
 )
 
+_REPLACERS = frozenset({"update", "setdefault", "__setitem__"})
+_MUTATORS = _REPLACERS | {"insert", "append", "extend", "clear"}
 MAX_PATH = 1024
 """A longer text is none."""
 _COMPUTED = (ast.Call, ast.BinOp, ast.JoinedStr, ast.Subscript, ast.IfExp, ast.NamedExpr)
@@ -42,13 +47,15 @@ _COMPUTED = (ast.Call, ast.BinOp, ast.JoinedStr, ast.Subscript, ast.IfExp, ast.N
 def call_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """Everything that is to be said about one call."""
     called = resolver.meanings(node.func)
+    yield from handed_on_notes(node, resolver)
+    yield from mutation_notes(node, resolver)
     for names, rule in _BY_NAME:
         if called & names:
             yield from rule(node, resolver)
     if "builtins.getattr" in called or "builtins.setattr" in called:
         yield from _attribute_notes(node, resolver, called)
     if isinstance(node.func, ast.Attribute):
-        if node.func.attr in {"format", "format_map", "vformat"}:
+        if node.func.attr in {"format", "format_map", "vformat", "get_field"}:
             yield from _format_notes(node, resolver)
         elif node.func.attr == "__getattribute__" and node.args:
             yield from _dangerous_texts(node.args[-1:], resolver)
@@ -76,8 +83,13 @@ def _attribute_notes(node: ast.Call, resolver: Resolver, called: Meanings) -> It
 
 
 def _import_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
-    if node.args and resolver.folder.text(node.args[0]) is None:
+    if not node.args:
+        return
+    module = resolver.folder.text(node.args[0])
+    if module is None:
         yield note_at("computed_import", node)
+    elif module.partition(".")[0] in SENSITIVE_MODULES and not _is_written(node.args[0], module):
+        yield note_at("hidden_import", node, evidence=module)
 
 
 def path_notes(node: ast.BinOp, resolver: Resolver) -> Iterator[Note]:
@@ -104,6 +116,8 @@ def _one_path_notes(node: ast.expr, path: str) -> Iterator[Note]:
 
 def _network_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     texts = list(_texts([*node.args, *(keyword.value for keyword in node.keywords)], resolver))
+    if any(map(is_container_engine, texts)):
+        yield note_at("sensitive_file", node, evidence=next(filter(is_container_engine, texts)))
     if any(map(names_metadata_service, texts)):
         yield note_at("metadata_service", node, evidence=next(filter(names_metadata_service, texts)))
     yield note_at("network_use", node, evidence=min(resolver.meanings(node.func) & NETWORK_CALLS))
@@ -124,13 +138,59 @@ def _pickle_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
 def run_texts(node: ast.Call, resolver: Resolver) -> Iterator[str]:
     """Texts that a call would run as code."""
     if resolver.meanings(node.func) & TEXT_RUNNERS:
-        yield from _texts(node.args[:2], resolver)
+        named = [each.value for each in node.keywords if each.arg in {"stmt", "setup", "statement"}]
+        texts = list(_texts([*node.args[:2], *named], resolver))
+        yield from texts
+        if len(texts) > 1:
+            yield "\n".join(reversed(texts))  # `timeit(statement, setup)`
 
 
 def _runner_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     for text in run_texts(node, resolver):
         if as_code(text) is not None:
             yield note_at("text_as_code", node, evidence=text)
+
+
+def _object_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    parts = (part.value for argument in node.args for part in ast.walk(argument) if isinstance(part, ast.Constant))
+    texts = [*_texts(node.args, resolver), *(part for part in parts if isinstance(part, str))]
+    for text in texts:
+        if any(tag in text for tag in OBJECT_TAGS):
+            yield note_at("unpickles_literal", node, evidence=text)
+            return
+
+
+def handed_on_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`reduce(getattr, ["__class__", "__base__"], 0)`: the builtin is handed on together with the names."""
+    if any("builtins.getattr" in resolver.meanings(argument) for argument in node.args):
+        for argument in node.args:
+            for text in _texts([argument], resolver):
+                if any(part in ATTRIBUTES or part in CLIMBING for part in text.split(".")):
+                    yield note_at("hidden_introspection", node, evidence=text)
+                    return
+
+
+def mutation_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`vars(builtins).update(...)`, `sys.modules.update(...)`, `sys.meta_path.insert(...)`."""
+    if not isinstance(node.func, ast.Attribute) or node.func.attr not in _MUTATORS:
+        return
+    owners = resolver.meanings(node.func.value)
+    if owners & {"sys.modules", *(f"{module}.__dict__" for module in PATCHED_MODULES)} and node.func.attr in _REPLACERS:
+        yield note_at("forges_harness", node, evidence=min(owners))
+    elif owners & {"sys.meta_path", "sys.path_hooks"}:
+        yield note_at("hooks_imports", node, evidence=min(owners))
+
+
+def _loader_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    for text in _texts(node.args[1:], resolver):
+        if text.startswith("/"):
+            yield note_at("loads_foreign_code", node, evidence=text)
+
+
+def _link_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    for text in _texts(node.args[:1], resolver):
+        if text.startswith(("/etc", "/proc", "/root", "/home", "/var", "/sys", "/dev")):
+            yield note_at("links_system_file", node, evidence=text)
 
 
 def _builder_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
@@ -160,14 +220,18 @@ def _dangerous_texts(arguments: list[ast.expr], resolver: Resolver) -> Iterator[
 def _format_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     assert isinstance(node.func, ast.Attribute)
     template = resolver.folder.text(node.func.value) or next(_texts(node.args[:1], resolver), "")
-    for field in FORMAT_FIELD.findall(template):
+    fields = [template] if node.func.attr == "get_field" else FORMAT_FIELD.findall(template)
+    for field in fields:
         if any(name in field for name in (*ATTRIBUTES, *CLIMBING) if name.startswith("_")):
             yield note_at("format_leak", node, evidence=field)
             return
 
 
-def _texts(nodes: list[ast.expr], resolver: Resolver) -> Iterator[str]:
-    """The texts among some arguments, those of tuples, path divisions and nested path calls included."""
+def _texts(nodes: list[ast.expr], resolver: Resolver, *, follow: bool = True) -> Iterator[str]:
+    """The texts among some arguments, those of tuples, path divisions and nested path calls included.
+
+    `follow` one name to the sum that it stands for.
+    """
     for node in nodes:
         value = resolver.folder.fold(node)
         if isinstance(value, str):
@@ -176,14 +240,25 @@ def _texts(nodes: list[ast.expr], resolver: Resolver) -> Iterator[str]:
             yield from (part for part in value if isinstance(part, str))
         elif isinstance(value, bytes):
             yield value.decode("utf-8", "replace")
-        elif isinstance(node, ast.Tuple | ast.List):
-            yield from _texts(node.elts, resolver)
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div | ast.Add | ast.Mod):
-            yield from _texts([node.left, node.right], resolver)
-        elif isinstance(node, ast.JoinedStr):
-            yield from _texts(node.values, resolver)
-        elif isinstance(node, ast.Call) and resolver.meanings(node.func) & FILE_CALLS:
-            yield from _texts(node.args, resolver)
+        elif isinstance(node, ast.Name):
+            source = resolver.bindings.value_of(node) if follow else None
+            if source is not None:
+                yield from _texts(_pieces(source, resolver), resolver, follow=False)
+        else:
+            yield from _texts(_pieces(node, resolver), resolver, follow=follow)
+
+
+def _pieces(node: ast.expr, resolver: Resolver) -> list[ast.expr]:
+    """The parts of an expression that is not known as a whole."""
+    match node:
+        case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.JoinedStr(values=parts):
+            return parts
+        case ast.BinOp(left=left, op=ast.Div() | ast.Add() | ast.Mod(), right=right):
+            return [left, right]
+        case ast.Call(args=arguments) if resolver.meanings(node.func) & FILE_CALLS:
+            return arguments
+        case _:
+            return []
 
 
 def _is_computed(name: ast.expr, resolver: Resolver) -> bool:
@@ -196,6 +271,10 @@ def _is_computed(name: ast.expr, resolver: Resolver) -> bool:
 def _is_type_of_function(node: ast.Call) -> bool:
     is_type = isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) == 1
     return is_type and isinstance(node.args[0], ast.Lambda)
+
+
+def _is_written(node: ast.expr, text: str) -> bool:
+    return any(isinstance(part, ast.Constant) and part.value == text for part in ast.walk(node))
 
 
 def _is_none(node: ast.expr) -> bool:
@@ -212,4 +291,7 @@ _BY_NAME: tuple[tuple[frozenset[str], Callable[[ast.Call, Resolver], Iterator[No
     (CODE_BUILDERS, _builder_notes),
     (ATTRIBUTE_GETTERS, _getter_notes),
     (ENVIRONMENT_READERS, _credential_notes),
+    (OBJECT_LOADERS, _object_notes),
+    (frozenset({"importlib.util.spec_from_file_location", "importlib.machinery.SourceFileLoader"}), _loader_notes),
+    (frozenset({"os.symlink", "os.link"}), _link_notes),
 )

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import binascii
 import bz2
 import codecs
+import html
+import json
 import lzma
+import operator
+import quopri
+import textwrap
+import unicodedata
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
+from urllib.parse import unquote, unquote_plus
 
 MAX_TEXT = 1 << 20
 """Characters or bytes of one folded value. A bomb that decodes to more is left alone."""
+MAX_LITERAL = 4096
+"""Of a text that is read as a literal: deeper ones than this can hold would recurse."""
+REDUCERS = frozenset({"functools.reduce", "_functools.reduce"})
 _CODECS = frozenset({"utf-8", "utf8", "ascii", "latin-1", "latin1", "iso-8859-1", "rot13", "rot_13", "hex", "base64"})
 
 
@@ -20,16 +31,18 @@ class DecodeRefused(Exception):
     """The value is too large, or not what it claims to be."""
 
 
-def _decode(data: Any, codec: str = "utf-8", errors: str = "strict") -> Any:
-    if codec.lower().replace("_codec", "").replace("_", "-") not in _CODECS | {"rot-13"} or errors not in _ERRORS:
+def decode(data: Any, encoding: str = "utf-8", errors: str = "strict") -> Any:
+    """As `codecs.decode`, with the codecs that read text. Raises DecodeRefused for others."""
+    if encoding.lower().replace("_codec", "").replace("_", "-") not in _CODECS | {"rot-13"} or errors not in _ERRORS:
         raise DecodeRefused
-    return codecs.decode(data, codec, errors)
+    return codecs.decode(data, encoding, errors)
 
 
-def _encode(text: Any, codec: str = "utf-8", errors: str = "strict") -> Any:
-    if codec.lower() not in _CODECS or errors not in _ERRORS:
+def encode(text: Any, encoding: str = "utf-8", errors: str = "strict") -> Any:
+    """As `codecs.encode`, with the same codecs."""
+    if encoding.lower() not in _CODECS or errors not in _ERRORS:
         raise DecodeRefused
-    return codecs.encode(text, codec, errors)
+    return codecs.encode(text, encoding, errors)
 
 
 _ERRORS = frozenset({"strict", "ignore", "replace"})
@@ -64,7 +77,7 @@ def _capped(decompressor: Any, data: bytes) -> bytes:
 
 
 def _text(value: Any = "", codec: str | None = None, errors: str = "strict") -> Any:
-    return str(value) if codec is None else _decode(value, codec, errors)
+    return str(value) if codec is None else decode(value, codec, errors)
 
 
 def _bytes(value: Any = b"", codec: str = "utf-8") -> bytes:
@@ -92,6 +105,42 @@ def _join_path(*parts: str) -> str:
     return "/".join(part.rstrip("/") for part in parts)
 
 
+def _join(by: Any, items: Any) -> Any:
+    return by.join(items)
+
+
+def _dict(pairs: Any = (), **named: Any) -> dict[Any, Any]:
+    return dict(pairs, **named)
+
+
+def _enumerate(items: Any, start: int = 0) -> tuple[Any, ...]:
+    return tuple(zip(range(start, start + len(items)), items, strict=True))
+
+
+def _xor(one: Any, two: Any) -> Any:
+    return one ^ two
+
+
+def _zip(*columns: Any) -> tuple[Any, ...]:
+    return tuple(zip(*columns, strict=False))
+
+
+def _from_json(text: Any) -> Any:
+    if len(text) > MAX_LITERAL:
+        raise DecodeRefused
+    return _frozen(json.loads(text))
+
+
+def _literal(text: Any) -> Any:
+    if len(text) > MAX_LITERAL:
+        raise DecodeRefused
+    return _frozen(ast.literal_eval(text))
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+
+
 DECODERS: Mapping[str, Callable[..., Any]] = {
     "base64.b64decode": base64.b64decode,
     "base64.standard_b64decode": base64.b64decode,
@@ -107,7 +156,7 @@ DECODERS: Mapping[str, Callable[..., Any]] = {
     "bytes.fromhex": bytes.fromhex,
     "builtins.bytes.fromhex": bytes.fromhex,
     "builtins.bytearray.fromhex": bytes.fromhex,
-    "codecs.decode": _decode,
+    "codecs.decode": decode,
     "zlib.decompress": _inflate,
     "gzip.decompress": _gunzip,
     "bz2.decompress": _bunzip,
@@ -129,40 +178,34 @@ PURE_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "builtins.tuple": tuple,
     "builtins.sorted": _sorted,
     "builtins.range": _range,
-    "codecs.encode": _encode,
+    "builtins.bytes.decode": decode,
+    "builtins.str.encode": encode,
+    "builtins.str.join": _join,
+    "builtins.str.lower": str.lower,
+    "builtins.str.maketrans": str.maketrans,
+    "builtins.dict": _dict,
+    "builtins.enumerate": _enumerate,
+    "builtins.zip": _zip,
+    "builtins.sum": sum,
+    "builtins.abs": abs,
+    "builtins.iter": tuple,
+    "operator.add": operator.add,
+    "operator.concat": operator.add,
+    "operator.xor": _xor,
+    "operator.sub": operator.sub,
+    "unicodedata.normalize": unicodedata.normalize,
+    "urllib.parse.unquote": unquote,
+    "urllib.parse.unquote_plus": unquote_plus,
+    "html.unescape": html.unescape,
+    "quopri.decodestring": quopri.decodestring,
+    "binascii.a2b_qp": binascii.a2b_qp,
+    "json.loads": _from_json,
+    "ast.literal_eval": _literal,
+    "textwrap.dedent": textwrap.dedent,
+    "codecs.encode": encode,
     "os.path.join": _join_path,
     "os.path.expanduser": str,
     "os.path.abspath": str,
     "pathlib.Path": _join_path,
     "pathlib.PurePath": _join_path,
-}
-
-PLAIN_METHODS = frozenset(
-    {"join", "lower", "upper", "swapcase", "strip", "lstrip", "rstrip", "removeprefix", "removesuffix", "hex"}
-)
-"""Methods of text and bytes whose output is no larger than what goes in."""
-
-
-def _split(owner: Any, *what: Any) -> tuple[Any, ...]:
-    return tuple(owner.split(*what))
-
-
-def _replace(owner: Any, old: Any, new: Any) -> Any:
-    if not old or len(new) > 100:
-        raise DecodeRefused
-    return owner.replace(old, new)
-
-
-def _format(owner: str, *values: Any) -> str:
-    if "{:" in owner or "." in owner or "[" in owner or owner.count("{") > 100:
-        raise DecodeRefused
-    return owner.format(*values)
-
-
-METHODS: Mapping[str, Callable[..., Any]] = {
-    "decode": _decode,
-    "encode": _encode,
-    "split": _split,
-    "replace": _replace,
-    "format": _format,
 }

@@ -40,6 +40,14 @@ def encoded_constants(nodes: Sequence[ast.AST]) -> Iterator[tuple[ast.expr, str]
                 yield node, text
 
 
+def documented_code(nodes: Sequence[ast.AST]) -> Iterator[tuple[ast.expr, str]]:
+    """The examples (`>>> ...`) in the texts of a script, as code."""
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and ">>> " in node.value:
+            lines = (line.strip() for line in node.value.splitlines())
+            yield node, "\n".join(line[4:] for line in lines if line.startswith((">>> ", "... ")))
+
+
 def is_disguise(node: ast.expr, resolver: Resolver) -> bool:
     """Whether `node` decodes its text, instead of only joining what a reader can read."""
     for part in ast.walk(node):

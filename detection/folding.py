@@ -6,15 +6,25 @@ A small, bounded evaluator over syntax trees: it calls nothing of the script and
 from __future__ import annotations
 
 import ast
+import functools
 import operator
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, cast
 
-from detection.decoders import DECODERS, MAX_TEXT, METHODS, PLAIN_METHODS, PURE_FUNCTIONS, DecodeRefused
+from detection.bindings import Bindings
+from detection.decoders import DECODERS, MAX_TEXT, PURE_FUNCTIONS, REDUCERS, DecodeRefused
+from detection.small_functions import Unreadable, returned
+from detection.text_methods import METHODS, PLAIN_METHODS
 
-Folded = str | bytes | int | tuple[Any, ...]
+Folded = str | bytes | int | tuple[Any, ...] | dict[Any, Any]
 MAX_STEPS = 200_000
 """For one script. Beyond that nothing folds any more: an honest script needs a hundredth."""
+MAX_CALLED_STEPS = 60_000
+"""Of these, within functions of the script. Used up, its functions are no longer followed: that accuses nobody."""
+MAX_CALL_STEPS = 10_000
+"""Within one call: a decoder of a short text needs a few hundred, an honest loop over numbers may need more."""
+MAX_OPEN = 150
+"""Names and calls that are being looked up within one another."""
 MAX_ITEMS = 100_000
 MAX_BITS = 4096
 
@@ -29,20 +39,42 @@ _OPERATORS: Mapping[type[ast.operator], str] = {
 }
 
 
+def _is_in(one: Any, several: Any) -> bool:
+    return one in several
+
+
+_COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.Gt: operator.gt,
+    ast.LtE: operator.le,
+    ast.GtE: operator.ge,
+    ast.In: _is_in,
+}
+_PLAIN_FORMATS = frozenset({"", "s", "c", "d", "x", "o", "b"})
+
+
 class Unknown(Exception):
     """The expression depends on something that only a run would tell."""
+
+
+_NOT_KNOWN = (
+    *(Unknown, Unreadable, DecodeRefused),
+    *(TypeError, ValueError, ArithmeticError, LookupError, AttributeError, SyntaxError),
+)
 
 
 class Folder:
     """Evaluates the constant expressions of one script."""
 
-    def __init__(self, constants: Mapping[str, ast.expr], qualify: Callable[[ast.expr], frozenset[str]]) -> None:
-        self._constants = constants
-        """Names that are assigned exactly once, and what they are assigned."""
+    def __init__(self, bindings: Bindings, qualify: Callable[[ast.expr], frozenset[str]]) -> None:
+        self._bindings = bindings
         self._qualify = qualify
         self._steps = 0
-        self._open: set[str] = set()
-        """Names that are being looked up: one that depends on itself is unknown."""
+        self._called_steps = 0
+        self._open: set[int] = set()
+        """Values and functions that are being looked up: what depends on itself is unknown."""
         self._known: dict[int, Folded | None] = {}
 
     def forget(self) -> None:
@@ -60,7 +92,7 @@ class Folder:
         if id(node) not in self._known:
             try:
                 self._known[id(node)] = self._value(node, {})
-            except (Unknown, DecodeRefused, TypeError, ValueError, ArithmeticError, LookupError, AttributeError):
+            except _NOT_KNOWN:
                 self._known[id(node)] = None
         return self._known[id(node)]
 
@@ -79,20 +111,30 @@ class Folder:
         return _bounded(evaluate(self, node, local))
 
     def _constant(self, node: ast.Constant, _: Mapping[str, Any]) -> Any:
-        if not isinstance(node.value, str | bytes | int):
+        if not isinstance(node.value, str | bytes | int | None):
             raise Unknown
         return node.value
 
     def _name(self, node: ast.Name, local: Mapping[str, Any]) -> Any:
-        if node.id in local:
-            return local[node.id]
-        if node.id in self._open or node.id not in self._constants:
+        return local[node.id] if node.id in local else self._assigned(node)
+
+    def _attribute(self, node: ast.Attribute, _: Mapping[str, Any]) -> Any:
+        if not isinstance(node.value, ast.Name):
             raise Unknown
-        self._open.add(node.id)
+        return self._assigned(node)
+
+    def _assigned(self, node: ast.Name | ast.Attribute) -> Any:
+        value = self._bindings.value_of(node)
+        if value is None or id(value) in self._open or len(self._open) >= MAX_OPEN:
+            raise Unknown
+        self._open.add(id(value))
         try:
-            return self._value(self._constants[node.id], {})
+            known = self.fold(value)  # and not `_value`: a text that grows line by line is read once
         finally:
-            self._open.discard(node.id)
+            self._open.discard(id(value))
+        if known is None:
+            raise Unknown
+        return known
 
     def _binary(self, node: ast.BinOp, local: Mapping[str, Any]) -> Any:
         left, right = self._value(node.left, local), self._value(node.right, local)
@@ -113,12 +155,18 @@ class Folder:
         raise Unknown
 
     def _joined(self, node: ast.JoinedStr, local: Mapping[str, Any]) -> Any:
-        parts = [part.value if isinstance(part, ast.FormattedValue) else part for part in node.values]
-        if any(isinstance(part, ast.FormattedValue) and part.format_spec is not None for part in node.values):
-            raise Unknown
-        return "".join(str(self._value(part, local)) for part in parts)
+        return "".join(self._joined_part(part, local) for part in node.values)
 
-    def _display(self, node: ast.List | ast.Tuple, local: Mapping[str, Any]) -> Any:
+    def _joined_part(self, part: ast.expr, local: Mapping[str, Any]) -> str:
+        if not isinstance(part, ast.FormattedValue):
+            return str(self._value(part, local))
+        value = self._value(part.value, local)
+        how = self._value(part.format_spec, local) if part.format_spec is not None else ""
+        if how not in _PLAIN_FORMATS:
+            raise Unknown  # widths make text of any size
+        return format(value, how)
+
+    def _display(self, node: ast.List | ast.Tuple | ast.Set, local: Mapping[str, Any]) -> Any:
         if len(node.elts) > MAX_ITEMS:
             raise Unknown
         return tuple(self._value(element, local) for element in node.elts)
@@ -130,49 +178,109 @@ class Folder:
             return value[slice(*(None if bound is None else self._value(bound, local) for bound in bounds))]
         return value[self._value(node.slice, local)]
 
+    def _dictionary(self, node: ast.Dict, local: Mapping[str, Any]) -> Any:
+        if len(node.keys) > MAX_ITEMS or None in node.keys:
+            raise Unknown
+        pairs = zip((key for key in node.keys if key is not None), node.values, strict=True)
+        return {self._value(key, local): self._value(value, local) for key, value in pairs}
+
+    def _compare(self, node: ast.Compare, local: Mapping[str, Any]) -> Any:
+        if len(node.ops) > 1 or type(node.ops[0]) not in _COMPARISONS:
+            raise Unknown
+        return _COMPARISONS[type(node.ops[0])](self._value(node.left, local), self._value(node.comparators[0], local))
+
+    def _either(self, node: ast.IfExp, local: Mapping[str, Any]) -> Any:
+        return self._value(node.body if self._value(node.test, local) else node.orelse, local)
+
     def _named(self, node: ast.NamedExpr, local: Mapping[str, Any]) -> Any:
         return self._value(node.value, local)
 
-    def _comprehension(self, node: ast.ListComp | ast.GeneratorExp, local: Mapping[str, Any]) -> Any:
-        generator, *more = node.generators
-        if more or generator.ifs or generator.is_async or not isinstance(generator.target, ast.Name):
-            raise Unknown
-        items = self._value(generator.iter, local)
-        name = generator.target.id
-        return tuple(self._value(node.elt, {**local, name: item}) for item in items)
+    def _comprehension(self, node: ast.ListComp | ast.GeneratorExp | ast.SetComp, local: Mapping[str, Any]) -> Any:
+        return tuple(self._value(node.elt, each) for each in self._turns(node.generators, local))
+
+    def _turns(self, generators: list[ast.comprehension], local: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """What the names of a comprehension mean, turn by turn."""
+        if not generators:
+            yield local
+            return
+        first, *others = generators
+        for item in self._value(first.iter, local):
+            inner = {**local, **_unpacked(first.target, item)}
+            if all(self._value(test, inner) for test in first.ifs):
+                yield from self._turns(others, inner)
 
     def _call(self, node: ast.Call, local: Mapping[str, Any]) -> Any:
-        if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
-            raise Unknown
         for name in self._qualify(node.func):
             if name == "builtins.map":
                 return self._mapped(node, local)
+            if name in REDUCERS:
+                return self._reduced(node, local)
             function = DECODERS.get(name) or PURE_FUNCTIONS.get(name)
             if function is not None:
-                return function(*(self._value(argument, local) for argument in node.args))
+                return function(*self._arguments(node, local), **self._keywords(node, local))
         if isinstance(node.func, ast.Attribute):
-            return self._method(node.func, node.args, local)
-        raise Unknown
+            return self._method(node.func, node, local)
+        return self._applied(node.func, self._arguments(node, local), local)
 
-    def _method(self, function: ast.Attribute, arguments: list[ast.expr], local: Mapping[str, Any]) -> Any:
+    def _arguments(self, node: ast.Call, local: Mapping[str, Any]) -> list[Any]:
+        values: list[Any] = []
+        for argument in node.args:
+            if isinstance(argument, ast.Starred):
+                values += self._value(argument.value, local)
+            else:
+                values.append(self._value(argument, local))
+        return values
+
+    def _keywords(self, node: ast.Call, local: Mapping[str, Any]) -> dict[str, Any]:
+        if any(keyword.arg is None for keyword in node.keywords):
+            raise Unknown
+        return {keyword.arg or "": self._value(keyword.value, local) for keyword in node.keywords}
+
+    def _applied(self, function: ast.expr, values: Sequence[Any], local: Mapping[str, Any]) -> Any:
+        """What a function gives for values: a pure one, or a small one of the script's own."""
+        for name in self._qualify(function):
+            if name in PURE_FUNCTIONS:
+                return PURE_FUNCTIONS[name](*values)
+        own = function if isinstance(function, ast.Lambda) else None
+        if isinstance(function, ast.Name) and function.id not in local:
+            own = self._bindings.function(function.id)
+        if own is None or id(own) in self._open or self._called_steps > MAX_CALLED_STEPS or len(self._open) >= MAX_OPEN:
+            raise Unknown
+        before = self._steps
+        self._open.add(id(own))
+        try:
+            return returned(own, values, lambda node, inner: self._within(before, node, {**local, **inner}))
+        finally:
+            self._open.discard(id(own))
+            self._called_steps += self._steps - before
+            self._steps = before
+
+    def _within(self, before: int, node: ast.expr, local: Mapping[str, Any]) -> Any:
+        if self._steps - before > MAX_CALL_STEPS:
+            raise Unknown
+        return self._value(node, local)
+
+    def _method(self, function: ast.Attribute, node: ast.Call, local: Mapping[str, Any]) -> Any:
         name = function.attr
         if name not in METHODS and name not in PLAIN_METHODS:
             raise Unknown
         owner = self._value(function.value, local)
+        values, keywords = self._arguments(node, local), self._keywords(node, local)
+        if name in METHODS and isinstance(owner, str | bytes | int | dict):
+            return METHODS[name](owner, *values, **keywords)
         if not isinstance(owner, str | bytes):
             raise Unknown
-        values = [self._value(argument, local) for argument in arguments]
-        return METHODS[name](owner, *values) if name in METHODS else getattr(owner, name)(*values)
+        return getattr(owner, name)(*values)
 
     def _mapped(self, node: ast.Call, local: Mapping[str, Any]) -> Any:
-        function, items = node.args
-        if isinstance(function, ast.Lambda) and len(function.args.args) == 1:
-            name = function.args.args[0].arg
-            return tuple(self._value(function.body, {**local, name: item}) for item in self._value(items, local))
-        known = [PURE_FUNCTIONS[name] for name in self._qualify(function) if name in PURE_FUNCTIONS]
-        if not known:
-            raise Unknown
-        return tuple(known[0](item) for item in self._value(items, local))
+        function, *several = node.args
+        columns = [self._value(items, local) for items in several]
+        return tuple(self._applied(function, values, local) for values in zip(*columns, strict=False))
+
+    def _reduced(self, node: ast.Call, local: Mapping[str, Any]) -> Any:
+        function, *rest = node.args
+        items, *start = (self._value(each, local) for each in rest)
+        return functools.reduce(lambda one, two: _bounded(self._applied(function, (one, two), local)), items, *start)
 
     _EVALUATORS: ClassVar[dict[type[ast.expr], Callable[[Folder, Any, Mapping[str, Any]], Any]]] = {
         ast.Constant: _constant,
@@ -184,10 +292,25 @@ class Folder:
         ast.Tuple: _display,
         ast.Subscript: _subscript,
         ast.NamedExpr: _named,
+        ast.Attribute: _attribute,
+        ast.Dict: _dictionary,
+        ast.Compare: _compare,
+        ast.IfExp: _either,
+        ast.Set: _display,
+        ast.SetComp: _comprehension,
         ast.ListComp: _comprehension,
         ast.GeneratorExp: _comprehension,
         ast.Call: _call,
     }
+
+
+def _unpacked(target: ast.expr, value: Any) -> dict[str, Any]:
+    if isinstance(target, ast.Name):
+        return {target.id: value}
+    if not isinstance(target, ast.Tuple) or len(target.elts) != len(value):
+        raise Unknown
+    pairs = zip(target.elts, value, strict=True)
+    return {name: part for each, item in pairs for name, part in _unpacked(each, item).items()}
 
 
 def _multiplied(left: Any, right: Any) -> Any:
@@ -210,4 +333,9 @@ def _bounded(value: Any) -> Any:
         raise Unknown
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
         raise Unknown
+    if isinstance(value, tuple):
+        items = cast("tuple[Any, ...]", value)
+        if len(items) > MAX_ITEMS:
+            raise Unknown
+        return items
     return value

@@ -121,6 +121,8 @@ class NameWalk:
         elif isinstance(owner, ast.Name) and owner.id in _BUILTIN_FAMILY and not node.attr.startswith("_"):
             self._harmless.add(id(owner))  # `eval.score`: no builtin has such an attribute
         rule = ATTRIBUTES.get(node.attr)
+        if isinstance(owner, ast.Name) and owner.id == "__spec__" and node.attr == "loader":
+            rule = "builtins_access"
         if rule is not None and id(node) not in self._harmless:
             self._notes.append(note_at(rule, node, evidence=node.attr))
         if isinstance(node.ctx, ast.Store):

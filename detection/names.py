@@ -69,6 +69,10 @@ MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "distutils.spawn": _table(("starts_process", ("spawn",))),
         "multiprocessing.util": _table(("starts_process", ("spawnv_passfds",))),
         "resource": _table(("signals_process", ("prlimit",))),
+        "unittest.mock": _table(("dynamic_code", ("_importer", "_dot_lookup"))),
+        "test.support.import_helper": _table(("dynamic_code", ("import_module", "import_fresh_module"))),
+        "logging.config": _table(("dynamic_code", ("_resolve",))),
+        "xmlrpc.server": _table(("dynamic_code", ("resolve_dotted_attribute",))),
         "webbrowser": _table(("opens_browser", ("open", "open_new", "open_new_tab", "get"))),
     }
 )
@@ -81,6 +85,7 @@ IMPORTS = _table(
     ("native_code", ("_testinternalcapi", "_xxsubinterpreters", "_interpreters", "_imp", "_io_uring")),
     ("code_loading", ("runpy", "zipimport", "imp", "code", "codeop", "marshal", "_frozen_importlib")),
     ("code_loading", ("_frozen_importlib_external", "__builtin__")),
+    ("code_loading", ("pip", "ensurepip", "_bootstrap_external")),
     ("debugger", ("pdb", "bdb", "faulthandler")),
     ("starts_process", ("pty",)),
     ("harness_access", ("__main__",)),

@@ -9,6 +9,7 @@ import ast
 import builtins
 from collections.abc import Iterable, Iterator, Sequence
 
+from detection.bindings import Bindings
 from detection.folding import Folder
 from detection.static_tables import IMPORTERS, RELEVANT_NAMES
 
@@ -34,8 +35,8 @@ class Resolver:
         self._relevant = RELEVANT_NAMES | frozenset(imported.values())
         self._bound: set[str] = set()
         self._collect(nodes)
-        once = {name: values[0] for name, values in self._assigned.items() if len(values) == 1}
-        self.folder = Folder({n: v for n, v in once.items() if n not in self._bound}, self.meanings)
+        self.bindings = Bindings(nodes)
+        self.folder = Folder(self.bindings, self.meanings)
         self._names: dict[str, Meanings] = {}
         self._known: dict[int, Meanings] = {}
         self.settled = any(not self._another_round() for _ in range(MAX_ROUNDS))
@@ -126,12 +127,12 @@ class Resolver:
             if module is not None:
                 # `__import__("a.b")` gives a, `import_module("a.b")` gives a.b
                 yield module.partition(".")[0] if function.endswith("__import__") else module
-        elif function == "builtins.getattr" and len(node.args) > 1:
+        elif function in {"builtins.getattr", "inspect.getattr_static"} and len(node.args) > 1:
             yield from self._attribute(node.args[0], node.args[1])
         elif function == "builtins.vars":
             for owner in self.meanings(node.args[0]):
                 yield f"{owner}.__dict__"
-        elif function == "functools.partial":
+        elif function in {"functools.partial", "importlib.reload"}:
             yield from self.meanings(node.args[0])
 
     def _attribute(self, owner: ast.expr, name: ast.expr) -> Iterator[str]:

@@ -6,9 +6,11 @@ import ast
 from collections.abc import Iterator
 
 from detection.call_rules import call_notes, path_notes, run_texts
-from detection.disguises import as_code, encoded_constants, is_disguise
+from detection.capabilities import correlations, inventory
+from detection.disguises import as_code, documented_code, encoded_constants, is_disguise
 from detection.escaped_modules import escape_notes
 from detection.imports import Imports
+from detection.model_rules import model_notes
 from detection.name_walk import check_tree
 from detection.names import ATTRIBUTES, DANGEROUS_NAMES, IMPORTS, MODULE_NAMES, PATCHED_MODULES
 from detection.notes import Note, note, note_at
@@ -20,7 +22,9 @@ from detection.static_tables import (
     GRAVE_IN_DISGUISE,
     HARNESS_MODULES,
     MODULE_LOADERS,
+    NETWORK_CALLS,
     NETWORK_MODULES,
+    PATCHABLE_MODULES,
     PROCESS_MODULES,
 )
 
@@ -48,30 +52,50 @@ class _Analysis:
         """Places that the quick checks have named already, because what stands there is written openly."""
 
     def notes(self) -> Iterator[Note]:
+        found = list(self._single_notes())
+        calls = [node for node in self._nodes if isinstance(node, ast.Call)]
+        modules = self._imports.top_level_modules()
+        open_notes = [*found, *check_tree(self._tree)]
+        found += correlations(open_notes, modules, calls, self._resolver)
+        yield from found
+        yield from inventory([*open_notes, *found], modules, calls, self._resolver)
+
+    def _single_notes(self) -> Iterator[Note]:
         self._open = {(found["line"], found["column"]) for found in check_tree(self._tree)}
-        yield from self._inventory()
+        yield from self._module_notes()
         for node in self._nodes:
             if isinstance(node, ast.expr):
                 yield from self._name_notes(node)
                 yield from self._text_notes(node)
-            if isinstance(node, ast.BinOp):
-                yield from path_notes(node, self._resolver)
-            if isinstance(node, ast.Call):
-                yield from call_notes(node, self._resolver)
-                for text in run_texts(node, self._resolver):
-                    yield from self._rescan(node, text)
-            elif isinstance(node, ast.Attribute):
-                yield from _climb_notes(node)
+                yield from self._kind_notes(node)
             elif isinstance(node, ast.Assign):
                 yield from self._assignment_notes(node)
         yield from escape_notes(self._nodes, self._resolver)
+        yield from model_notes(self._nodes)
         yield from self._environment_notes()
-        for node, text in encoded_constants(self._nodes):
+        for node, text in (*encoded_constants(self._nodes), *self._documented_code()):
             yield from self._rescan(node, text)
         if self._resolver.folder.exhausted or not self._resolver.settled:
             yield note("not_analysed")
 
-    def _inventory(self) -> Iterator[Note]:
+    def _documented_code(self) -> Iterator[tuple[ast.expr, str]]:
+        """Examples in docstrings run where `doctest` is used."""
+        if "doctest" in self._imports.top_level_modules():
+            yield from documented_code(self._nodes)
+
+    def _kind_notes(self, node: ast.expr) -> Iterator[Note]:
+        if isinstance(node, ast.BinOp):
+            yield from path_notes(node, self._resolver)
+        if isinstance(node, ast.Call):
+            yield from call_notes(node, self._resolver)
+            for text in run_texts(node, self._resolver):
+                yield from self._rescan(node, text)
+        elif isinstance(node, ast.Attribute):
+            yield from _climb_notes(node)
+        elif isinstance(node, ast.Subscript):
+            yield from self._key_notes(node)
+
+    def _module_notes(self) -> Iterator[Note]:
         used = self._imports.top_level_modules()
         for rule, modules in (("uses_network_modules", NETWORK_MODULES), ("uses_process_modules", PROCESS_MODULES)):
             if found := sorted(used & modules):
@@ -134,8 +158,17 @@ class _Analysis:
                 yield from self._item_assignment_notes(target)
             elif isinstance(target, ast.Attribute) and not _is_none(node.value):
                 patched = self._resolver.meanings(target.value) & PATCHED_MODULES
+                libraries = self._resolver.meanings(target.value) & PATCHABLE_MODULES
+                if libraries and not patched:
+                    yield note_at("patches_library", target, evidence=f"{min(libraries)}.{target.attr}")
                 if patched and (target.lineno, target.col_offset + 1) not in self._open:
                     yield note_at("forges_harness", target, evidence=target.attr)
+
+    def _key_notes(self, node: ast.Subscript) -> Iterator[Note]:
+        """`vars(f)["__globals__"]`, `dict(inspect.getmembers(f))["__code__"]`."""
+        key = self._resolver.folder.text(node.slice)
+        if key is not None and key.startswith("__") and key in ATTRIBUTES and key != "__builtins__":
+            yield note_at("hidden_introspection", node, evidence=f"[{key!r}]")
 
     def _item_assignment_notes(self, target: ast.Subscript) -> Iterator[Note]:
         for owner in self._resolver.meanings(target.value):
@@ -160,8 +193,12 @@ class _Analysis:
             if isinstance(node, ast.Attribute | ast.Name) and "os.environ" in self._resolver.meanings(node):
                 taken.append(node)
         whole = [node for node in taken if id(node) not in explained]
-        if whole and self._imports.top_level_modules() & NETWORK_MODULES:
+        if whole and (self._imports.top_level_modules() & NETWORK_MODULES or self._calls_network()):
             yield note_at("sends_environment", whole[0], evidence="os.environ")
+
+    def _calls_network(self) -> bool:
+        calls = (node for node in self._nodes if isinstance(node, ast.Call))
+        return any(self._resolver.meanings(call.func) & NETWORK_CALLS for call in calls)
 
 
 def _climb_notes(node: ast.Attribute) -> Iterator[Note]:

@@ -44,6 +44,11 @@ NETWORK_CALLS = frozenset(
         *("socketserver.TCPServer", "socketserver.UDPServer", "http.server.ThreadingHTTPServer"),
     }
 )
+RAW_NETWORK_CALLS = frozenset(
+    {name for name in NETWORK_CALLS if name.startswith("socket.")}
+    | {"socket.getaddrinfo", "socket.gethostbyname_ex", "asyncio.open_connection"}
+)
+"""Below HTTP: no client of a model's interface is written with these."""
 NETWORK_MODULES = frozenset(
     {"socket", "requests", "httpx", "aiohttp", "urllib3", "smtplib", "ftplib", "poplib", "imaplib", "telnetlib"}
     | {"websockets", "paramiko", "socketserver"}
@@ -67,7 +72,19 @@ FILE_CALLS = frozenset(
     | {"os.path.expanduser", "os.path.join", "pathlib.Path", "pathlib.PosixPath", "glob.glob", "glob.iglob"}
     | {"shutil.copy", "shutil.copy2", "shutil.copyfile", "shutil.copytree", "shutil.move", "linecache.getlines"}
     | {"linecache.getline", "fileinput.input", "numpy.loadtxt", "numpy.fromfile", "pandas.read_csv", "tarfile.open"}
-    | {"sqlite3.connect", "mmap.mmap", "tokenize.open", "configparser.ConfigParser().read", "pathlib.Path().joinpath"}
+    | {
+        "sqlite3.connect",
+        "tokenize.open",
+        "os.path.isfile",
+        "os.path.isdir",
+        "os.path.getsize",
+        "configparser.ConfigParser().read",
+        "pathlib.Path().joinpath",
+        "pathlib.Path.home().joinpath",
+    }
+    | {"pathlib.Path.cwd().joinpath", "shutil.rmtree", "shutil.make_archive", "os.chown", "os.truncate", "os.mkdir"}
+    | {"os.execv", "os.link", "zipfile.ZipFile", "gzip.open", "io.open_code", "_io.open_code", "_io.FileIO"}
+    | {"os.symlink"}
 )
 """Calls whose arguments are paths."""
 
@@ -82,6 +99,13 @@ TEXT_RUNNERS = frozenset(
         "timeit.Timer",
         "cProfile.run",
         "cProfile.runctx",
+        "pdb.run",
+        "pdb.runeval",
+        "pdb.Pdb().run",
+        "bdb.Bdb().run",
+        "profile.runctx",
+        "code.InteractiveInterpreter().runsource",
+        "code.InteractiveInterpreter().runcode",
         "profile.run",
         "trace.Trace().run",
     }
@@ -93,11 +117,22 @@ MODULE_LOADERS = frozenset(
     | {"importlib.machinery.SourcelessFileLoader", "sys.path_hooks", "sys.path_importer_cache"}
 )
 CODE_BUILDERS = frozenset({"types.FunctionType", "types.CodeType", "types.LambdaType"})
-ATTRIBUTE_GETTERS = frozenset({"operator.attrgetter", "operator.methodcaller"})
+ATTRIBUTE_GETTERS = frozenset({"operator.attrgetter", "operator.methodcaller", "inspect.getattr_static"})
+OBJECT_LOADERS = frozenset(
+    {"yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.full_load", "yaml.unsafe_load_all", "jsonpickle.decode"}
+    | {"ruamel.yaml.load", "jsonpickle.loads", "logging.config.dictConfig"}
+)
+OBJECT_TAGS = ("!!python/", "tag:yaml.org,2002:python/", "py/object", "py/reduce", "py/function", "ext://os")
+"""In a text, these make such a loader call what the text names."""
 GUARDED_MODULES = frozenset({"os", "posix", "sys", "subprocess", "builtins", "importlib", "ctypes", "types", "gc"})
 """Their attributes have to be named openly."""
 HARNESS_MODULES = frozenset({"__main__", "builtins", "json", "json.encoder", "airlock_runtime", "sys", "io", "os"})
 """What the harness uses to make the result."""
+
+PATCHABLE_MODULES = frozenset(
+    {"time", "random", "math", "statistics", "datetime", "hashlib", "re", "secrets", "operator", "functools", "sys"}
+)
+"""Libraries of the interpreter by which a scorer measures, besides those that the harness needs."""
 
 DESCRIPTOR_CALLS = frozenset({"os.write", "os.writev", "os.fdopen", "builtins.open", "io.open", "io.FileIO", "os.dup2"})
 CREDENTIAL_VARIABLE = re.compile(r"(?:API_?KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL)", re.IGNORECASE)
@@ -106,7 +141,14 @@ FORMAT_FIELD = re.compile(r"\{[^{}]*\}")
 CLIMBING = frozenset({"__base__", "__bases__", "__mro__", "mro", "__subclasses__"})
 SYSTEM_FILES = frozenset({"/etc/passwd", "/etc/group", "/etc/hosts", "/etc/machine-id", "/etc/hostname"})
 
-IMPORTERS = frozenset({"builtins.__import__", "importlib.import_module", "importlib.__import__"})
+IMPORTERS = frozenset(
+    {"builtins.__import__", "importlib.import_module", "importlib.__import__", "importlib._bootstrap._gcd_import"}
+)
+SENSITIVE_MODULES = frozenset(
+    {"os", "posix", "sys", "subprocess", "socket", "builtins", "pickle", "shutil", "signal", "multiprocessing", "pty"}
+    | {"importlib", "inspect", "gc", "types"}
+)
+"""Modules that nobody has a reason to name in pieces."""
 ENVIRONMENT_READERS = frozenset({"os.getenv", "os.environ.get", "os.environ.setdefault"})
 _HELPERS = frozenset(
     {"builtins.getattr", "builtins.setattr", "builtins.vars", "builtins.globals()", "builtins.locals()", "builtins.map"}
@@ -124,7 +166,11 @@ def _with_prefixes(names: Iterable[str]) -> frozenset[str]:
 _RULED = (
     *(f"{module}.{name}" for module, names in MODULE_NAMES.items() for name in names),
     *(NETWORK_CALLS | FILE_CALLS | UNPICKLERS | TEXT_RUNNERS | MODULE_LOADERS | CODE_BUILDERS | ATTRIBUTE_GETTERS),
-    *DESCRIPTOR_CALLS,
+    *(*DESCRIPTOR_CALLS, *OBJECT_LOADERS, *RAW_NETWORK_CALLS, "os.write", "builtins.print", "sys.stdout.write"),
+    *("sys.__stdout__.write", "os.rmdir", "pathlib.Path().unlink", "pathlib.Path().rglob", "importlib.reload"),
+    *("sys.meta_path.insert", "sys.meta_path.append", "sys.path_hooks.append", "sys.path_hooks.insert"),
+    *(f"{module}.__dict__.update" for module in PATCHED_MODULES),
+    *PATCHABLE_MODULES,
     *(IMPORTERS | ENVIRONMENT_READERS | _HELPERS | HARNESS_MODULES | PATCHED_MODULES | GUARDED_MODULES | set(IMPORTS)),
     *(*DECODERS, *PURE_FUNCTIONS),
 )

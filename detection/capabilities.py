@@ -1,0 +1,109 @@
+"""What a script is able to do, and which abilities together are a threat: no single one of them is.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+
+from detection.notes import Note, note, note_at
+from detection.resolving import Resolver
+from detection.static_tables import FILE_CALLS, NETWORK_MODULES, PROCESS_MODULES, RAW_NETWORK_CALLS
+
+CAPABILITY_RULES: Mapping[str, frozenset[str]] = {
+    "network": frozenset({"network_use", "uses_network_modules", "metadata_service"}),
+    "processes": frozenset(
+        {"starts_process", "starts_interpreter", "signals_process", "hidden_process", "star_import"}
+        | {"changes_privileges", "uses_process_modules"}
+    ),
+    "environment": frozenset({"reads_credentials", "sends_environment"}),
+    "dynamic code": frozenset(
+        {"dynamic_code", "hidden_dynamic_code", "code_loading", "text_as_code", "loads_module_file", "hidden_import"}
+        | {"computed_import", "encoded_code", "unpickles", "unpickles_literal"}
+    ),
+    "introspection": frozenset(
+        {"introspection", "frame_access", "hidden_introspection", "type_walk", "format_leak", "constructs_code"}
+        | {"frame_lookup", "builtins_access", "loader_access"}
+    ),
+    "native code": frozenset({"native_code"}),
+    "harness": frozenset(
+        {"harness_access", "harness_patch", "forges_harness", "opens_model", "looks_into_model", "tracing"}
+        | {"early_exit", "foreign_descriptor", "patches_library", "replaces_module"}
+    ),
+}
+"""Which findings show which ability."""
+_WRITES_RESULT = frozenset({"os.write", "builtins.print", "sys.stdout.write", "sys.__stdout__.write"})
+_REMOVERS = frozenset({"os.remove", "os.unlink", "os.rmdir", "shutil.rmtree", "pathlib.Path().unlink"})
+_WALKERS = frozenset({"os.walk", "os.scandir", "os.listdir", "glob.glob", "glob.iglob", "pathlib.Path().rglob"})
+_ROOTS = frozenset({"/", "/*", "/**", "/home", "/root", "/etc", "/usr", "/var", "~", "~/"})
+
+
+def inventory(
+    found: Sequence[Note], modules: set[str], calls: Sequence[ast.Call], resolver: Resolver
+) -> Iterator[Note]:
+    """One note that lists the abilities, for whoever has to decide about a script."""
+    rules = {each["rule"] for each in found}
+    able = [name for name, shown_by in CAPABILITY_RULES.items() if rules & shown_by]
+    if modules & NETWORK_MODULES and "network" not in able:
+        able.append("network")
+    if modules & PROCESS_MODULES and "processes" not in able:
+        able.append("processes")
+    if any(resolver.meanings(call.func) & FILE_CALLS for call in calls):
+        able.append("files")
+    if able:
+        yield note("capabilities", detail=", ".join(sorted(able)))
+
+
+def correlations(
+    found: Sequence[Note], modules: set[str], calls: Sequence[ast.Call], resolver: Resolver
+) -> Iterator[Note]:
+    """Threats that show only where two abilities meet."""
+    rules = {each["rule"] for each in found}
+    called = [(call, resolver.meanings(call.func)) for call in calls]
+    if "reads_credentials" in rules:
+        raw = next((call for call, names in called if names & RAW_NETWORK_CALLS), None)
+        if raw is not None:
+            yield note_at("leaks_credentials", raw)
+    if "early_exit" in rules:
+        for call, names in called:
+            if names & _WRITES_RESULT and _says_score(call):
+                yield note_at("forges_result", call)
+                break
+    if any(names & _REMOVERS for _, names in called):
+        yield from _destruction(called, resolver)
+    if modules & {"site", "sysconfig"}:
+        yield from _start_up_files(called)
+
+
+def _says_score(call: ast.Call) -> bool:
+    """A literal that looks like a record of results."""
+    return any(
+        isinstance(part, ast.Constant) and isinstance(part.value, str | bytes) and _is_record(part.value)
+        for part in ast.walk(call)
+    )
+
+
+def _is_record(value: str | bytes) -> bool:
+    text = value if isinstance(value, str) else value.decode("utf-8", "replace")
+    return "{" in text and any(word in text.lower() for word in ("score", "result", "accuracy", "pass", "status"))
+
+
+def _destruction(called: Sequence[tuple[ast.Call, frozenset[str]]], resolver: Resolver) -> Iterator[Note]:
+    for call, names in called:
+        if names & (_WALKERS | {"shutil.rmtree"}) and call.args:
+            start = resolver.folder.text(call.args[0])
+            if start in _ROOTS:
+                yield note_at("destroys_files", call, evidence=start)
+                return
+
+
+def _start_up_files(called: Sequence[tuple[ast.Call, frozenset[str]]]) -> Iterator[Note]:
+    for call, names in called:
+        if names & FILE_CALLS:
+            for part in ast.walk(call):
+                text = part.value if isinstance(part, ast.Constant) else None
+                if isinstance(text, str) and text.endswith(".pth"):
+                    yield note_at("persistence", call, evidence=text)
+                    return
