@@ -87,7 +87,7 @@ class ParserPool:
                 raise ParserTimeout("the quick checks did not answer in time") from None
             except ChildDied:
                 continue
-            return _parsed(reply)
+            return _parsed(reply, source)
         return ParsedScript(report=stage_report(Stage.QUICK_CHECKS, [finding(RULES["parser_died"])]))
 
     async def _pool(self, environment: str) -> ChildPool:
@@ -102,9 +102,9 @@ class ParserPool:
         return pool
 
 
-def _parsed(reply: _Reply) -> ParsedScript:
+def _parsed(reply: _Reply, source: bytes) -> ParsedScript:
     return ParsedScript(
-        report=stage_report(Stage.QUICK_CHECKS, map(finding_of, reply["findings"])),
+        report=stage_report(Stage.QUICK_CHECKS, map(finding_of, reply["findings"]), source),
         missing_modules=tuple(reply["missing_modules"]),
         imports=tuple(reply["imports"]),
         defines_evaluate_model=reply["defines_evaluate_model"],

@@ -75,7 +75,7 @@ class StaticAnalyser:
                 raise AnalysisTimeout("static analysis did not answer in time") from None
             except ChildDied:
                 continue
-            return stage_report(Stage.STATIC_ANALYSIS, _findings(reply))
+            return stage_report(Stage.STATIC_ANALYSIS, _findings(reply), source)
         return stage_report(Stage.STATIC_ANALYSIS, [finding(RULES["not_analysed"], "the analyser died, twice")])
 
 

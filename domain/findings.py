@@ -52,6 +52,10 @@ class Finding(Value):
     evidence: str = Field(default="", max_length=300)
     technique: str | None = Field(default=None, max_length=20)
     """MITRE ATT&CK id, where one fits."""
+    snippet: str = Field(default="", max_length=120)
+    """The line of the script, escaped and cut. Empty where no place is named."""
+    instead: str = Field(default="", max_length=200)
+    """How an honest author writes it."""
 
 
 class StageReport(Value):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from detection.rules import RULES, Rule
+from detection.rule_tables.rule import Rule
+from detection.rules import RULES
 from detection.sensitive_paths import is_container_engine, names_metadata_service
 from domain.runs import Attempt
 

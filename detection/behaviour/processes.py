@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 
-from detection.rules import RULES, Rule
+from detection.rule_tables.rule import Rule
+from detection.rules import RULES
 from domain.runs import Attempt
 
 _PROBES = frozenset(

@@ -10,7 +10,8 @@ from detection.behaviour import files, network, processes
 from detection.behaviour.decoys import DecoySearch
 from detection.behaviour.whole_run import WholeRun, outcome_findings
 from detection.notes import printable
-from detection.rules import RULES, Rule
+from detection.rule_tables.rule import Rule
+from detection.rules import RULES
 from detection.stage_reports import finding
 from domain.decoys import decoys_for
 from domain.findings import Finding

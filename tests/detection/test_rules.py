@@ -2,15 +2,23 @@ from __future__ import annotations
 
 import ast
 import sys
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from detection.behaviour.watch import JUDGES
 from detection.quick_checks import quick_checks
-from detection.rules import BANDIT, BEHAVIOUR, QUICK_CHECKS, RULES, STATIC_ANALYSIS
+from detection.rule_page import page
+from detection.rule_tables.rule import Rule
+from detection.rules import BANDIT, BEHAVIOUR, LEARNED, QUICK_CHECKS, RULES, STATIC_ANALYSIS
 from detection.script_analysis import acceptable, own_notes
 from detection.static_tables import DETOUR_RULES, GRAVE_IN_DISGUISE
-from tests.detection.rule_examples import QUICK, STATIC
+
+if TYPE_CHECKING:
+    from detection.bandit_opinion import Bandit
 
 MODULES = frozenset(sys.stdlib_module_names)
 
@@ -25,33 +33,51 @@ def static_rules(script: bytes) -> set[str]:
     return {found["rule"] for found in own_notes(script, tree)}
 
 
-@pytest.mark.parametrize("rule", QUICK)
-def test_a_quick_rule_notices_its_example(rule: str):
-    assert rule in quick_rules(QUICK[rule][0])
+def bandit_tests(script: bytes, bandit: Bandit) -> set[str]:
+    return {f"bandit.{each.test}" for each in bandit.opinions(script)}
 
 
-@pytest.mark.parametrize("rule", QUICK)
-def test_a_quick_rule_leaves_its_neighbour_alone(rule: str):
-    assert rule not in quick_rules(QUICK[rule][1])
+@pytest.fixture(scope="module")
+def bandit() -> Bandit:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # stevedore's, about itself
+        from detection.bandit_opinion import Bandit as Loaded
+
+        return Loaded([rule.id.removeprefix("bandit.") for rule in BANDIT])
 
 
-@pytest.mark.parametrize("rule", STATIC)
-def test_a_static_rule_notices_its_example(rule: str):
-    assert rule in static_rules(STATIC[rule][0])
+def with_examples(rules: Iterable[Rule]) -> list[Rule]:
+    return [rule for rule in rules if rule.noticed is not None and rule.left_alone is not None]
 
 
-@pytest.mark.parametrize("rule", STATIC)
-def test_a_static_rule_leaves_its_neighbour_alone(rule: str):
-    assert rule not in static_rules(STATIC[rule][1])
+@pytest.mark.parametrize("rule", with_examples(QUICK_CHECKS), ids=lambda rule: rule.id)
+def test_a_quick_rule_notices_its_example_and_leaves_its_neighbour_alone(rule: Rule):
+    assert rule.id in quick_rules(rule.noticed or b"")
+    assert rule.id not in quick_rules(rule.left_alone or b"")
 
 
-def test_every_rule_of_the_first_stages_has_its_examples():
-    assert {rule.id for rule in QUICK_CHECKS} - set(QUICK) == {"too_costly", "parser_died"}
-    assert {rule.id for rule in STATIC_ANALYSIS} - set(STATIC) == {"not_analysed"}
+@pytest.mark.parametrize("rule", with_examples(STATIC_ANALYSIS), ids=lambda rule: rule.id)
+def test_a_static_rule_notices_its_example_and_leaves_its_neighbour_alone(rule: Rule):
+    assert rule.id in static_rules(rule.noticed or b"")
+    assert rule.id not in static_rules(rule.left_alone or b"")
+
+
+@pytest.mark.parametrize("rule", BANDIT, ids=lambda rule: rule.id)
+def test_a_test_of_bandit_notices_its_example_and_leaves_its_neighbour_alone(rule: Rule, bandit: Bandit):
+    assert rule.id in bandit_tests(rule.noticed or b"", bandit)
+    assert rule.id not in bandit_tests(rule.left_alone or b"", bandit)
+
+
+def test_every_rule_about_scripts_has_its_examples():
+    lacking = {rule.id for rule in (*QUICK_CHECKS, *STATIC_ANALYSIS, *BANDIT)} - {
+        r.id for r in with_examples(RULES.values())
+    }
+
+    assert lacking == {"too_costly", "parser_died", "not_analysed"}  # about memory, processes and bounds
 
 
 def test_every_rule_has_an_id_of_its_own():
-    assert len(RULES) == len(QUICK_CHECKS) + len(STATIC_ANALYSIS) + len(BANDIT) + len(BEHAVIOUR)
+    assert len(RULES) == len(QUICK_CHECKS) + len(STATIC_ANALYSIS) + len(BANDIT) + len(BEHAVIOUR) + len([LEARNED])
 
 
 def test_tables_name_only_rules_that_exist():
@@ -59,10 +85,20 @@ def test_tables_name_only_rules_that_exist():
 
 
 def test_explanations_fit_a_finding():
-    assert all(len(rule.why) <= 200 and len(rule.id) <= 80 for rule in RULES.values())
+    assert all(len(rule.why) <= 200 and len(rule.instead) <= 200 and len(rule.id) <= 80 for rule in RULES.values())
 
 
 def test_every_kind_of_attempt_of_the_recorder_has_a_judge():
     assert {"open", "write", "exec", "socket", "connect", "bind", "process", "signal", "limits", "ptrace"} <= set(
         JUDGES
     )
+
+
+def test_the_page_of_rules_is_fresh():
+    written = Path(__file__).parents[2] / "docs" / "rules.md"
+
+    assert written.read_text() == page(), "run: python -m detection.rule_page > docs/rules.md"
+
+
+def test_every_rule_says_how_an_honest_author_writes_it():
+    assert all(rule.instead for rule in RULES.values())
