@@ -13,7 +13,9 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))  # -I leaves out th
 # The imports below are found only by the line above.
 from detection.bandit_opinion import Bandit
 from detection.child_protocol import Frame, serve
+from detection.hexora_opinion import Hexora
 from detection.notes import MAX_NOTES, note
+from detection.scoring import Scorer
 from detection.script_analysis import acceptable, own_notes
 
 CPU_SECONDS = 6
@@ -25,25 +27,29 @@ RECURSION_LIMIT = 20_000
 def prepare(hello: Frame) -> Callable[[Frame], Frame]:
     """The function that answers requests, with the bandit tests that `hello` lists."""
     sys.setrecursionlimit(RECURSION_LIMIT)
-    bandit = Bandit(hello["bandit"])
-    _analyse(b"import os\nprint(os.path.join('warm', 'up'))\n", bandit)
+    bandit, scorer = Bandit(hello["bandit"]), Hexora()
+    _analyse(b"import os\nprint(os.path.join('warm', 'up'))\n", bandit, scorer)
 
     def answer(request: Frame) -> Frame:
-        return _analyse(base64.b64decode(request["source"]), bandit)
+        return _analyse(base64.b64decode(request["source"]), bandit, scorer)
 
     return answer
 
 
-def _analyse(source: bytes, bandit: Bandit) -> Frame:
+def _analyse(source: bytes, bandit: Bandit, scorer: Scorer) -> Frame:
     tree = acceptable(source)
     if not isinstance(tree, ast.Module):
-        return {"notes": [tree], "bandit": []}
+        return {"notes": [tree], "bandit": [], "score": None}
     try:
         notes = own_notes(source, tree)
         opinions = bandit.opinions(source)
     except (RecursionError, MemoryError):
-        return {"notes": [note("not_analysed")], "bandit": []}
-    return {"notes": notes[:MAX_NOTES], "bandit": [each._asdict() for each in opinions[:MAX_NOTES]]}
+        return {"notes": [note("not_analysed")], "bandit": [], "score": None}
+    return {
+        "notes": notes[:MAX_NOTES],
+        "bandit": [each._asdict() for each in opinions[:MAX_NOTES]],
+        "score": scorer.score(source),
+    }
 
 
 if __name__ == "__main__":

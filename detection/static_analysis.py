@@ -1,4 +1,4 @@
-"""Stage 2: what a script means. Our own rules and bandit's, in one bounded child."""
+"""Stage 2: what a script means. Our own rules, bandit's and a learned opinion, in one bounded child."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Self, TypedDict, cast
 
 from detection.child_pool import ChildDied, ChildLate, ChildPool
 from detection.notes import Note, printable
-from detection.rules import BANDIT, RULES
+from detection.rules import BANDIT, LEARNED, RULES
+from detection.scoring import THRESHOLD
 from detection.stage_reports import finding, finding_of, stage_report
 from domain.errors import AnalysisTimeout
 from domain.findings import Finding, Severity, StageReport
@@ -46,6 +47,7 @@ class _Opinion(TypedDict):
 class _Reply(TypedDict):
     notes: list[Note]
     bandit: list[_Opinion]
+    score: float | None
 
 
 class StaticAnalyser:
@@ -81,6 +83,9 @@ class StaticAnalyser:
 
 def _findings(reply: _Reply) -> list[Finding]:
     found = [*map(finding_of, reply["notes"]), *map(_from_bandit, reply["bandit"])]
+    score = reply["score"]
+    if score is not None and score >= THRESHOLD:
+        found.append(finding(LEARNED, f"{score:.2f} of 1"))
     return sorted(found, key=lambda each: (each.line or 0, each.column or 0))
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -37,6 +38,23 @@ async def test_bandit_is_heard_with_its_own_weight(analyser: StaticAnalyser):
     assert found["bandit.B312"].severity is Severity.HIGH
     assert found["bandit.B411"].severity is Severity.MEDIUM
     assert found["bandit.B312"].line == 2
+
+
+async def test_a_learned_opinion_makes_suspicious_and_never_more(analyser: StaticAnalyser):
+    shell = Path(__file__).parent / "attacks" / "held_out" / "system" / "reverse_shell.hostile"
+
+    found = by_rule(await analyser.analyse(shell.read_bytes()))
+
+    assert found["learned_opinion"].severity is Severity.MEDIUM
+    assert "0.9" in found["learned_opinion"].message
+
+
+async def test_findings_show_their_line_and_the_honest_way(analyser: StaticAnalyser):
+    found = by_rule(await analyser.analyse(b"import os\nm = os\n    \nm.system('\x1b[2J')  # \xc3\xa9\n"))
+
+    assert found["hidden_process"].snippet == r"m.system('\x1b[2J')  # \xe9"
+    assert found["hidden_process"].line == 4
+    assert found["hidden_process"].instead
 
 
 async def test_suppression_comments_have_no_effect(analyser: StaticAnalyser):

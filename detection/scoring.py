@@ -1,0 +1,16 @@
+"""The port of whoever gives a script one number: how much it is like malicious scripts that were seen elsewhere."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+THRESHOLD = 0.5
+"""From here on a script is suspicious. Of a thousand honest ones one is (bench/detection.py)."""
+
+
+class Scorer(Protocol):
+    """Scores the bytes of one acceptable script."""
+
+    def score(self, source: bytes) -> float | None:
+        """A number from 0 to 1, None where it has no opinion. Raises nothing: an opinion is never needed."""
+        ...
