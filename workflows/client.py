@@ -50,13 +50,13 @@ async def connect(address: str, namespace: str, *, lazy: bool = False) -> Client
 
 
 @asynccontextmanager
-async def visiting(address: str, namespace: str) -> AsyncGenerator[Workflows]:
-    """The workflows, for a process that ends soon after.
+async def visiting(address: str, namespace: str, *, lazy: bool = False) -> AsyncGenerator[Workflows]:
+    """The workflows, for a process that ends soon after. `lazy`: connect with the first call.
 
     A client has no end of its own, and an interpreter that exits while one lives may crash: in 24-48 % of exits under
     load, and in none once it was dropped and collected.
     """
-    workflows = Workflows(await connect(address, namespace))
+    workflows = Workflows(await connect(address, namespace, lazy=lazy))
     try:
         yield workflows
     finally:

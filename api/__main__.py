@@ -1,0 +1,79 @@
+"""`python -m api`: serves the HTTP interface in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+import structlog
+import uvicorn
+
+from api.app import create_app
+from api.settings import ApiSettings, BadSettings, read_settings
+from api.wiring import opened
+from domain.errors import PlatformError
+from storage.catalogues import CatalogueError
+from storage.schema import SchemaMismatch
+
+CANNOT_START = 78
+"""EX_CONFIG of sysexits: starting it again will not help."""
+GRACE_SECONDS = 10
+"""What requests under way get at the end. Streams are told at once."""
+MAX_MESSAGE_BYTES = 4096
+"""Of a WebSocket message: clients have nothing to say there."""
+
+
+def main() -> int:
+    """Serve until a signal. The exit code tells whether it could start."""
+    try:
+        settings = read_settings()
+        _log_as_json(settings.log_level)
+        asyncio.run(_serve(settings))
+    except (BadSettings, CatalogueError, SchemaMismatch) as error:
+        return _refused(str(error))
+    except PlatformError as error:
+        return _refused(f"The API cannot start: {error.message}. {error.evidence}".strip())
+    return 0
+
+
+async def _serve(settings: ApiSettings) -> None:
+    async with opened(settings) as services:
+        config = uvicorn.Config(
+            create_app(services, settings.api_app),
+            host=settings.host,
+            port=settings.port,
+            lifespan="off",  # lifetimes are ours
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            ws_max_size=MAX_MESSAGE_BYTES,
+            h11_max_incomplete_event_size=64 * 1024,
+        )
+        await uvicorn.Server(config).serve()
+
+
+def _log_as_json(level: str) -> None:
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _refused(sentence: str) -> int:
+    sys.stderr.write(f"{sentence}\n")
+    return CANNOT_START
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""The ASGI apps: `requests`, `streams`, and both in one for a laptop. Stateless: what they serve is in `services`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from fastapi import APIRouter, FastAPI
+
+from api import evaluations, health, installation, orders, output, problems, streams
+from api.body_limit import BodyLimit
+from api.json_response import AsciiJson
+from api.openapi import described
+from api.request_context import RequestContext
+from api.services import Services
+from domain.limits import MAX_REQUEST_BYTES
+
+TITLE = "Airlock"
+VERSION = "1"
+REQUESTS: Sequence[APIRouter] = (
+    health.router,
+    evaluations.router,
+    output.router,
+    orders.router,
+    installation.router,
+)
+STREAMS: Sequence[APIRouter] = (health.router, streams.router)
+_ROUTERS = {"requests": REQUESTS, "streams": STREAMS, "all": (*REQUESTS, streams.router)}
+
+
+def create_app(services: Services, which: Literal["all", "requests", "streams"] = "all") -> FastAPI:
+    """An app that serves with `services`, whose lifetimes are the caller's."""
+    app = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        docs_url="/docs",
+        redoc_url=None,
+        redirect_slashes=False,
+        default_response_class=AsciiJson,
+    )
+    app.state.services = services
+    for router in _ROUTERS[which]:
+        app.include_router(router)
+    problems.install(app)
+    app.add_middleware(BodyLimit, max_bytes=MAX_REQUEST_BYTES)
+    app.add_middleware(RequestContext)  # added last: the outermost
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = described(app)
+        return app.openapi_schema
+
+    app.openapi = openapi
+    return app

@@ -1,0 +1,88 @@
+"""Puts an API process together: the one place that chooses what stands behind each part."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from api.gateway import Workflows
+from api.journal_feed import JournalFeed
+from api.rate_limits import RateLimits, StreamSlots
+from api.services import Services
+from api.settings import ApiSettings
+from api.status_queries import StatusQueries
+from api.submitting import Checker, Submitting
+from detection.parser_pool import ParserPool
+from domain.environments import Environment
+from domain.policy import Policy
+from storage.blobs import Blobs
+from storage.catalogues import load_environments, load_models
+from storage.database import Database
+from storage.evaluations import Evaluations
+from storage.journal import Journal
+from storage.keys import ApiKeys
+from storage.schema import require_schema
+from workflows.client import visiting
+
+
+@asynccontextmanager
+async def opened(settings: ApiSettings) -> AsyncGenerator[Services]:
+    """The services of a process, until the context is left.
+
+    Raises CatalogueError, SchemaMismatch, StorageUnavailable and AnalyserFailed, each in a sentence for the operator.
+    Temporal may be away: /readyz says so, and what needs it is answered with 503.
+    """
+    environments = load_environments(settings.environments_dir)
+    async with Database(settings.database_url) as database:
+        await require_schema(database)
+        async with (
+            visiting(settings.temporal_address, settings.temporal_namespace, lazy=True) as workflows,
+            parser_pool(environments) as checker,
+            serving(settings, database, workflows, checker, environments) as services,
+        ):
+            yield services
+
+
+@asynccontextmanager
+async def serving(
+    settings: ApiSettings,
+    database: Database,
+    workflows: Workflows,
+    checker: Checker,
+    environments: Mapping[str, Environment],
+) -> AsyncGenerator[Services]:
+    """The services on parts that somebody else has opened."""
+    evaluations, journal, models = Evaluations(database), Journal(database), load_models(settings.models_file)
+    async with JournalFeed(journal) as feed:
+        yield Services(
+            settings=settings,
+            database=database,
+            evaluations=evaluations,
+            journal=journal,
+            blobs=Blobs(database),
+            keys=ApiKeys(database),
+            workflows=workflows,
+            environments=environments,
+            models=models,
+            submitting=Submitting(
+                evaluations,
+                workflows,
+                checker,
+                environments=environments,
+                models=models,
+                policy=Policy(approval=settings.approval),
+                check_within=timedelta(seconds=settings.check_seconds),
+            ),
+            status_queries=StatusQueries(workflows),
+            feed=feed,
+            rate_limits=RateLimits(settings.rate_limit, settings.rate_limit_storage),
+            stream_slots=StreamSlots(settings.streams_per_key),
+        )
+
+
+def parser_pool(environments: Mapping[str, Environment]) -> ParserPool:
+    """Children that make the quick checks, in each environment's own interpreter."""
+    pythons = {name: Path(each.python) for name, each in environments.items()}
+    return ParserPool(pythons, {name: frozenset(each.modules) for name, each in environments.items()})
