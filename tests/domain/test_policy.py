@@ -4,7 +4,7 @@ import pytest
 
 from domain.findings import Finding, Review, Severity, StageReport, Verdict
 from domain.lifecycle import REVIEW_STAGES, Stage
-from domain.policy import Policy
+from domain.policy import Policy, RuleVerdict
 
 POLICY = Policy()
 
@@ -96,3 +96,32 @@ def test_the_code_says_what_the_review_ended_by(stage: Stage, severity: Severity
 def test_a_policy_that_rejects_before_it_suspects_does_not_validate() -> None:
     with pytest.raises(ValueError, match="must not be heavier"):
         Policy(suspicious_from=Severity.CRITICAL, rejected_from=Severity.MEDIUM)
+
+
+def test_a_rule_may_have_a_verdict_of_its_own() -> None:
+    review = a_review(Severity.HIGH)
+
+    def judged_as(verdict: Verdict) -> Verdict:
+        return Policy(rules=(RuleVerdict(rule="a-rule", verdict=verdict),), approval=True).judge(review)
+
+    assert judged_as(Verdict.APPROVED) is Verdict.APPROVED
+    assert judged_as(Verdict.SUSPICIOUS) is Verdict.SUSPICIOUS
+    assert judged_as(Verdict.REJECTED) is Verdict.REJECTED
+    assert Policy(rules=(RuleVerdict(rule="other", verdict=Verdict.APPROVED),)).judge(review) is Verdict.REJECTED
+
+
+def test_a_policy_written_before_rules_had_verdicts_is_read_as_it_was() -> None:
+    assert Policy.model_validate({"version": "1", "suspicious_from": "low"}).rules == ()
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [{"rule": "a", "verdict": "inconclusive"}],
+        [{"rule": "a", "verdict": "approved"}, {"rule": "a", "verdict": "rejected"}],
+        [{"rule": "", "verdict": "approved"}],
+    ],
+)
+def test_a_policy_that_contradicts_itself_is_refused(rules: list[dict[str, str]]) -> None:
+    with pytest.raises(ValueError, match=r"inconclusive|twice|at least 1"):
+        Policy.model_validate({"rules": rules})
