@@ -7,6 +7,7 @@ uses, so a decision by them is exact; a string in memory is noted as observed at
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Callable
 
@@ -46,6 +47,12 @@ class Recorder:
     def fileno(self) -> int:
         """The listener, to be polled: readable when a call waits, hung up when no script is left."""
         return self._listener
+
+    def close(self) -> None:
+        """Close the listener: nobody is left behind the filter. `fileno` is negative from here on."""
+        if self._listener >= 0:
+            os.close(self._listener)
+            self._listener = -1
 
     @property
     def started(self) -> bool:

@@ -5,6 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    __loader__: Any
+
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_GET_SECCOMP = 21
@@ -53,8 +59,9 @@ def system_call_numbers() -> dict[str, int]:
 
 def read_profile(name: str) -> str:
     """The text of one of our own policy files."""
-    with open(os.path.join(_PROFILES, name), encoding="ascii") as file:
-        return file.read()
+    loader: Any = __loader__  # in a run our modules come over the stream, and these files with them
+    data: bytes = loader.get_data(os.path.join(_PROFILES, name))
+    return data.decode("ascii")
 
 
 def _as_long(argument: object) -> object:

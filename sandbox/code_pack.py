@@ -1,0 +1,113 @@
+"""Our own code as a run gets it: compiled by the run's interpreter once, and sent over its standard input.
+
+So a run needs no file of ours, under whatever directory we are installed and whoever may read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import marshal
+from pathlib import Path
+from typing import Any
+
+from domain.errors import EnvironmentUnavailable
+
+BOOT = (
+    "import os,marshal\n"
+    "def r(n):\n"
+    " b=b''\n"
+    " while len(b)<n:\n"
+    "  c=os.read(0,n-len(b))\n"
+    "  if not c:os._exit(1)\n"
+    "  b+=c\n"
+    " return b\n"
+    "p=marshal.loads(r(int(r(10))))\n"
+    "exec(p[0],{'PACK':p,'__name__':'airlock_pack'})\n"
+)
+"""What the interpreter of a run is started with; the pack follows on its standard input."""
+INTERPRETER_FLAGS = ("-I", "-S", "-X", "frozen_modules=on")
+
+_ROOT = Path(__file__).parent
+_BOX = (
+    "__init__.py",
+    "stream.py",
+    "recorder.py",
+    "runner.py",
+    *sorted(f"{folder}/{path.name}" for folder in ("box", "controls") for path in (_ROOT / folder).glob("*.py")),
+)
+_PROFILES = ("profiles/syscalls.txt", "profiles/x86_64.txt")
+_GUEST = {"airlock_runtime": "guest/airlock_runtime.py", "airlock_script": "guest/script.py"}
+_LOADER = """
+import sys, marshal
+class Loader:
+    def __init__(self, modules, data):
+        self.modules, self.data = modules, data
+    def find_spec(self, name, path=None, target=None):
+        if name not in self.modules:
+            return None
+        from importlib.machinery import ModuleSpec
+        spec = ModuleSpec(name, self, origin="/" + name.replace(".", "/") + ".py", is_package=self.modules[name][0])
+        spec.has_location = True
+        return spec
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        exec(self.modules[module.__name__][1], module.__dict__)
+    def get_data(self, path):
+        return self.data[path[path.rindex("sandbox/"):]]
+sys.meta_path.insert(0, Loader(PACK[1], PACK[2]))
+import sandbox.runner
+sandbox.runner.main(PACK[3])
+"""
+_COMPILER = """
+import sys, marshal
+loader, modules, data, guest = marshal.loads(sys.stdin.buffer.read())
+def code(source, name):
+    return compile(source, name, "exec", dont_inherit=True, optimize=2)
+guest = marshal.dumps([(name, code(source, name)) for name, source in guest])
+pack = (
+    code(loader, "airlock_pack"),
+    {name: (package, code(source, name)) for name, package, source in modules},
+    data,
+    b"%010d%s" % (len(guest), guest),
+)
+data = marshal.dumps(pack)
+sys.stdout.buffer.write(b"%010d%s" % (len(data), data))
+"""
+_COMPILED_WITHIN = 60.0
+
+
+async def compiled_by(python: str, user: int | None = None) -> bytes:
+    """The pack for one interpreter, which runs as `user`. Raises EnvironmentUnavailable where it does not start."""
+    identity: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": []}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            python, "-I", "-S", "-c", _COMPILER,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env={}, cwd="/", **identity,
+        )  # fmt: skip
+    except OSError as error:
+        words = f"The interpreter {python} cannot be started by the user who runs scripts: {error.strerror}."
+        raise EnvironmentUnavailable(words) from error
+    try:
+        async with asyncio.timeout(_COMPILED_WITHIN):
+            pack, complaint = await process.communicate(_sources())
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode != 0 or not pack:
+        evidence = complaint.decode("utf-8", "replace")
+        raise EnvironmentUnavailable(f"The interpreter {python} is not a Python 3.11 or newer.", evidence)
+    return pack
+
+
+def _sources() -> bytes:
+    modules = [(_module_name(name), name.endswith("__init__.py"), (_ROOT / name).read_bytes()) for name in _BOX]
+    data = {f"sandbox/{name}": (_ROOT / name).read_bytes() for name in _PROFILES}
+    guest = [(name, (_ROOT / path).read_bytes()) for name, path in _GUEST.items()]
+    return marshal.dumps((_LOADER, modules, data, guest))
+
+
+def _module_name(path: str) -> str:
+    return ".".join(["sandbox", *path.removesuffix(".py").split("/")]).removesuffix(".__init__")

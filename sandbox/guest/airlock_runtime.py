@@ -1,0 +1,182 @@
+"""What a script may import as `airlock_runtime`: the errors of its model, and the model itself."""
+
+from __future__ import annotations
+
+import json
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["BudgetExceeded", "ModelError"]
+
+CHANNEL = 3
+"""The descriptor that leads to the runner."""
+_MAX_PARALLEL = 16
+_NO_ANSWER = "the model call has no answer"
+
+
+class ModelError(Exception):
+    """A model call has no answer. `kind` says why: invalid, timeout, rate_limited, unavailable, nonsense, budget."""
+
+    def __init__(self, message: str = _NO_ANSWER, kind: str = "unavailable") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class BudgetExceeded(ModelError):
+    """A budget of the evaluation is used up."""
+
+    def __init__(self, message: str = "a budget is used up", kind: str = "budget") -> None:
+        super().__init__(message, kind)
+
+
+def send(kind: str, body: bytes) -> None:
+    """Say something to the runner, as one piece: threads may speak at once."""
+    data = b"%s %d\n%s" % (kind.encode("ascii"), len(body), body)
+    with _Speaking():
+        while data:
+            data = data[os.write(CHANNEL, data) :]
+
+
+def receive() -> tuple[str, bytes]:
+    """What the runner says next. Raises EOFError where there is no runner any more."""
+    head = b""
+    while not head.endswith(b"\n"):
+        head += _read(1)
+    kind, _, size = head.decode("ascii").partition(" ")
+    return kind, _read(int(size))
+
+
+class Model:
+    """The evaluated model. At most 16 calls are in flight; further ones wait. May be called from any thread."""
+
+    def __init__(self, model_id: str) -> None:
+        self.model_id = model_id
+        self._calls = 0
+        self._waiting: dict[int, Callable[[dict[str, Any]], None]] = {}
+        self._lock: threading.Lock | None = None
+        self._slots: threading.BoundedSemaphore | None = None
+
+    def __repr__(self) -> str:
+        return f"<model {self.model_id}>"
+
+    def generate(self, prompt: str, **options: Any) -> str:
+        """The model's answer to a prompt. Raises ModelError."""
+        return self.chat([{"role": "user", "content": prompt}], **options)
+
+    def chat(self, messages: list[dict[str, str]], **options: Any) -> str:
+        """The model's next turn in a conversation. Raises ModelError."""
+        import threading
+
+        answered: list[dict[str, Any]] = []
+        there = threading.Event()
+
+        def take(answer: dict[str, Any]) -> None:
+            answered.append(answer)
+            there.set()
+
+        self._ask(messages, options, take)
+        there.wait()
+        return _text_of(answered[0])
+
+    async def agenerate(self, prompt: str, **options: Any) -> str:
+        """As `generate`, for asyncio."""
+        return await self.achat([{"role": "user", "content": prompt}], **options)
+
+    async def achat(self, messages: list[dict[str, str]], **options: Any) -> str:
+        """As `chat`, for asyncio."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[dict[str, Any]] = loop.create_future()
+
+        def settle(answer: dict[str, Any]) -> None:
+            if not future.done():
+                future.set_result(answer)
+
+        def take(answer: dict[str, Any]) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(settle, answer)
+
+        while not self._ask(messages, options, take, wait=False):  # noqa: ASYNC110 - threads free slots too
+            await asyncio.sleep(0.005)
+        return _text_of(await future)
+
+    def _ask(
+        self,
+        messages: list[dict[str, str]],
+        options: dict[str, Any],
+        take: Callable[[dict[str, Any]], None],
+        *,
+        wait: bool = True,
+    ) -> bool:
+        """Send a call. False where 16 are in flight and the caller does not want to wait here."""
+        lock, slots = self._begin()
+        words = json.dumps({"messages": messages, "options": options}, allow_nan=False)[1:]
+        if not slots.acquire(blocking=wait):
+            return False
+        with lock:
+            call, self._calls = self._calls, self._calls + 1
+            self._waiting[call] = take
+        send("ask", f'{{"call": {call}, {words}'.encode("ascii"))
+        return True
+
+    def _begin(self) -> tuple[threading.Lock, threading.BoundedSemaphore]:
+        """Start listening with the first call: most of what a script pays for comes with it."""
+        if self._lock is None or self._slots is None:
+            import threading
+
+            self._lock, self._slots = threading.Lock(), threading.BoundedSemaphore(_MAX_PARALLEL)
+            threading.Thread(target=self._listen, daemon=True, name="airlock-model").start()
+        return self._lock, self._slots
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                _, body = receive()
+            except (EOFError, OSError, ValueError):
+                return
+            answer = json.loads(body)
+            take = self._waiting.pop(answer["call"], None)
+            if take is not None and self._slots is not None:
+                self._slots.release()
+                take(answer)
+
+
+class _Speaking:
+    """One lock for the whole process, made when it is first needed: `threading` is dear to import."""
+
+    lock: threading.Lock | None = None
+
+    def __enter__(self) -> None:
+        if _Speaking.lock is None:
+            import _thread
+
+            _Speaking.lock = _thread.allocate_lock()
+        _Speaking.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        if _Speaking.lock is not None:
+            _Speaking.lock.release()
+
+
+def _text_of(answer: dict[str, Any]) -> str:
+    error = answer.get("error")
+    if error is None:
+        return str(answer["text"])
+    message = answer.get("message") or _NO_ANSWER
+    raise BudgetExceeded(message) if error == "budget" else ModelError(message, error)
+
+
+def _read(size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = os.read(CHANNEL, size - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return data

@@ -1,0 +1,129 @@
+"""What the script's fresh interpreter does: load the script, call `evaluate_model` once, send what it returned.
+
+All of it can be patched by the script, so that what it sends is the script's claim, and an exit before the end is seen
+by the runner for what it is.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType, TracebackType
+    from typing import Any
+
+    from sandbox.guest import airlock_runtime
+else:
+    import airlock_runtime
+
+NAME = "script.py"
+_MAX_MESSAGE, _MAX_TRACEBACK = 1000, 4000
+
+
+def main() -> None:
+    """Run the script that the runner sends."""
+    _, task_text = airlock_runtime.receive()
+    _, source = airlock_runtime.receive()
+    task = json.loads(task_text)
+    sys.path.extend(task["paths"])
+    sys.argv = [NAME]
+    builtins.exit = builtins.quit = sys.exit  # site would have defined them
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    if b"random" in source:
+        import random
+
+        random.seed(task["seed"])
+    try:
+        _run(source, task)
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever reaches the top of a script is told
+        _tell_failure(error, source)
+        raise SystemExit(1) from None
+
+
+def _run(source: bytes, task: dict[str, Any]) -> None:
+    code = compile(source, NAME, "exec", dont_inherit=True)
+    airlock_runtime.send("kind", b"evaluation" if "evaluate_model" in code.co_names else b"program")
+    module = _as_main(code)
+    evaluate = module.get("evaluate_model")
+    if not callable(evaluate):
+        airlock_runtime.send("kind", b"program")
+        return
+    airlock_runtime.send("kind", b"evaluation")
+    value = evaluate(airlock_runtime.Model(task["model_id"]), **task["params"])
+    if hasattr(value, "__await__"):
+        import asyncio
+
+        value = asyncio.run(_awaited(value))
+    _tell_result(value)
+
+
+def _as_main(code: CodeType) -> dict[str, Any]:
+    module = type(sys)("__main__")
+    module.__file__ = NAME
+    module.__dict__["__builtins__"] = builtins
+    sys.modules["__main__"] = module
+    exec(code, module.__dict__)  # noqa: S102 - this is what a sandbox is for
+    return module.__dict__
+
+
+async def _awaited(value: Any) -> Any:
+    return await value
+
+
+def _tell_result(value: Any) -> None:
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except RecursionError:
+        airlock_runtime.send("unfit", b'{"deep": true, "message": "the result is nested too deeply"}')
+    except (TypeError, ValueError, OverflowError) as error:
+        message = f"evaluate_model returned something that is not JSON: {_words_of(error)}"
+        airlock_runtime.send("unfit", json.dumps({"message": message[:_MAX_MESSAGE]}).encode("ascii"))
+    else:
+        airlock_runtime.send("result", text.encode("ascii"))
+
+
+def _tell_failure(error: BaseException, source: bytes) -> None:
+    import linecache
+    import traceback
+
+    lines = source.decode("utf-8", "replace").splitlines(keepends=True)
+    linecache.cache[NAME] = (len(source), None, lines, NAME)
+    told = error.with_traceback(_below_us(error.__traceback__))
+    try:
+        trace = "".join(traceback.format_exception(told, limit=-20))
+    except BaseException:  # noqa: BLE001 - the script's own __str__ may do anything
+        trace = type(error).__name__
+    message = f"{type(error).__name__}: {_words_of(error)}"
+    words = {"type": type(error).__name__[:100], "errno": _number_of(error), "message": message[:_MAX_MESSAGE]}
+    airlock_runtime.send("failed", json.dumps({**words, "traceback": trace[-_MAX_TRACEBACK:]}).encode("ascii"))
+    sys.stderr.write(trace[-_MAX_TRACEBACK:])
+
+
+def _below_us(trace: TracebackType | None) -> TracebackType | None:
+    """The part of a traceback that is the script's."""
+    at = trace
+    while at is not None and at.tb_frame.f_code.co_filename != NAME:
+        at = at.tb_next
+    return at or trace
+
+
+def _words_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - the script's own __str__ may do anything
+        return "(an error without words)"
+
+
+def _number_of(error: BaseException) -> int | None:
+    number = error.errno if isinstance(error, OSError) else None
+    return number if isinstance(number, int) else None
+
+
+if __name__ == "airlock_script":
+    main()

@@ -1,0 +1,139 @@
+"""A control group for one run: what all its processes together may use, and what the kernel saw. Both versions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from sandbox.receipt import Evidence
+
+ROOM_FOR_RUNNER = 32 << 20
+"""Bytes: the runner is in the group too."""
+TASKS_OF_RUNNER = 3
+_MOUNT = Path("/sys/fs/cgroup")
+_PREFIX = "airlock-"
+_GONE_WITHIN = 2.0
+
+
+class RunCgroup:
+    """The group of one run, made; `directories` has one entry in version 2 and one for each controller in version 1."""
+
+    def __init__(self, directories: tuple[Path, ...]) -> None:
+        self.directories = directories
+
+    @property
+    def name(self) -> str:
+        """What bounds memory and processes, in words."""
+        return "cgroup v2" if len(self.directories) == 1 else "cgroup v1"
+
+    def add(self, process: int) -> None:
+        """Put a process, and all that it will start, into the group. Raises OSError."""
+        for directory in self.directories:
+            (directory / "cgroup.procs").write_text(str(process))
+
+    def kill(self) -> None:
+        """End all its processes."""
+        for process in self._processes():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+    def evidence(self) -> Evidence:
+        """Whether the kernel had to enforce something."""
+        kills = self._figure(("memory.events", "memory.oom_control"), "oom_kill")
+        refusals = self._figure(("pids.events",), "max")
+        return Evidence(out_of_memory=kills > 0, processes_refused=refusals > 0)
+
+    def peak_bytes(self) -> int:
+        """The most memory that all of them together had, the files in their scratch space included; 0 if untold."""
+        for name in ("memory.peak", "memory.max_usage_in_bytes"):
+            for directory in self.directories:
+                with suppress(OSError, ValueError):
+                    return int((directory / name).read_text())
+        return 0
+
+    def remove(self) -> bool:
+        """Remove it, once it is empty. Blocks for a moment at most. Whether it is gone."""
+        until = time.monotonic() + _GONE_WITHIN
+        for directory in self.directories:
+            while directory.exists() and time.monotonic() < until:
+                self.kill()
+                try:
+                    directory.rmdir()
+                except OSError:
+                    time.sleep(0.005)
+        return not any(directory.exists() for directory in self.directories)
+
+    def _processes(self) -> set[int]:
+        found: set[int] = set()
+        for directory in self.directories:
+            with suppress(OSError):
+                found.update(int(line) for line in (directory / "cgroup.procs").read_text().split())
+        return found
+
+    def _figure(self, files: tuple[str, ...], key: str) -> int:
+        for directory in self.directories:
+            for name in files:
+                with suppress(OSError):
+                    for line in (directory / name).read_text().splitlines():
+                        word, _, number = line.partition(" ")
+                        if word == key:
+                            return int(number)
+        return 0
+
+
+def make_cgroup(name: str, memory_bytes: int, processes: int) -> RunCgroup | None:
+    """A group with limits. None where this process may not make one: then rlimits have to do."""
+    memory, tasks = str(memory_bytes + ROOM_FOR_RUNNER), str(processes + TASKS_OF_RUNNER)
+    second = _second_version_parent()
+    if second is not None:
+        limits = {"memory.max": memory, "memory.swap.max": "0", "memory.oom.group": "0", "pids.max": tasks}
+        return _made((second,), name, {"memory.max", "pids.max"}, limits)
+    parents = tuple(_MOUNT / controller for controller in ("memory", "pids"))
+    limits = {
+        "memory.limit_in_bytes": memory,
+        "memory.memsw.limit_in_bytes": memory,
+        "memory.swappiness": "0",
+        "pids.max": tasks,
+    }
+    return _made(parents, name, {"memory.limit_in_bytes", "pids.max"}, limits)
+
+
+def _made(parents: tuple[Path, ...], name: str, needed: set[str], limits: dict[str, str]) -> RunCgroup | None:
+    group = RunCgroup(tuple(parent / f"{_PREFIX}{name}" for parent in parents))
+    try:
+        for directory in group.directories:
+            directory.mkdir()
+        written = {key for directory in group.directories for key in limits if _write(directory / key, limits[key])}
+    except OSError:
+        written = set[str]()
+    if needed <= written:
+        return group
+    group.remove()
+    return None
+
+
+def _write(file: Path, value: str) -> bool:
+    """Whether the limit is there and was taken."""
+    if not file.exists():
+        return False
+    try:
+        file.write_text(value)
+    except OSError:
+        return False
+    return True
+
+
+def _second_version_parent() -> Path | None:
+    """The nearest group of ours that hands memory and pids down to its children."""
+    if not (_MOUNT / "cgroup.controllers").exists():
+        return None
+    own = Path("/proc/self/cgroup").read_text(encoding="ascii").rpartition("::")[2].strip().lstrip("/")
+    for parent in (_MOUNT / own, (_MOUNT / own).parent):
+        with suppress(OSError):
+            handed = (parent / "cgroup.subtree_control").read_text().split()
+            if {"memory", "pids"} <= set(handed) and os.access(parent, os.W_OK):
+                return parent
+    return None

@@ -1,0 +1,165 @@
+"""A run's processes on this machine: launched, watched from outside, and ended for certain."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from domain.errors import SandboxUnavailable, StopUnconfirmed
+from sandbox.box.process_tree import kill_descendants
+from sandbox.local.cgroups import RunCgroup
+from sandbox.local.markers import RunMarker, is_alive, started_at
+
+DEAD_WITHIN = 3.0
+"""Seconds from SIGKILL to the end of every process, on a machine that is very busy."""
+_MAX_COMPLAINT = 2000
+_LOOK_EVERY = 0.002
+
+
+class Launched:
+    """The first process of a run (`launcher`), and the one that is the runner, which may be the same."""
+
+    def __init__(self, process: asyncio.subprocess.Process, runner: int) -> None:
+        self.process = process
+        self.launcher = process.pid
+        self.runner = runner
+        self._complaint = b""
+        self._listening = asyncio.create_task(self._listen())
+
+    @property
+    def complaint(self) -> str:
+        """What the launcher or the runner said on standard error."""
+        return self._complaint.decode("utf-8", "replace").strip()
+
+    def send(self, data: bytes) -> None:
+        """Write to the runner, as soon as there is room."""
+        if self.process.stdin is not None and not self.process.stdin.is_closing():
+            self.process.stdin.write(data)
+
+    async def read(self) -> bytes:
+        """What the runner says; empty at its end."""
+        assert self.process.stdout is not None
+        return await self.process.stdout.read(1 << 16)
+
+    async def ended(self) -> None:
+        """Wait for the launcher's end, and forget what it holds."""
+        await self.process.wait()
+        await self._listening
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
+    async def _listen(self) -> None:
+        assert self.process.stderr is not None
+        while data := await self.process.stderr.read(4096):
+            self._complaint = (self._complaint + data)[:_MAX_COMPLAINT]
+
+
+async def launch(command: Sequence[str], uid: int | None, *, tells_child: bool) -> Launched:
+    """Start a run's first process with nothing of ours but three pipes. Raises SandboxUnavailable.
+
+    `tells_child`: the command gets a descriptor in place of `{info}`, and says there which process is the runner.
+    """
+    told, tells = os.pipe() if tells_child else (-1, -1)
+    identity: dict[str, Any] = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *[part.replace("{info}", str(tells)) for part in command],
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env={}, cwd="/", close_fds=True, pass_fds=(tells,) if tells_child else (), umask=0o077, **identity,
+        )  # fmt: skip
+    except OSError as error:
+        _close(told)
+        raise SandboxUnavailable(f"{command[0]} cannot be started: {error.strerror}.") from error
+    finally:
+        _close(tells)
+    if not tells_child:
+        return Launched(process, process.pid)
+    try:
+        return Launched(process, await _child_told(told))
+    except BaseException:
+        with suppress(ProcessLookupError):
+            process.kill()
+        _, complaint = await process.communicate()
+        if not complaint:
+            raise
+        raise SandboxUnavailable(f"{Path(command[0]).name} failed: {_one_line(complaint)}") from None
+    finally:
+        _close(told)
+
+
+async def end(launched: Launched, cgroup: RunCgroup | None) -> None:
+    """Kill every process of a run and wait for the end of all. Raises StopUnconfirmed."""
+    started = started_at(launched.launcher)
+    _kill(launched.launcher, launched.runner, cgroup)
+    try:
+        async with asyncio.timeout(DEAD_WITHIN):
+            await launched.ended()
+    except TimeoutError:
+        if is_alive(launched.launcher, started):
+            raise StopUnconfirmed("a process of the run does not die") from None
+
+
+async def end_marked(marker: RunMarker, cgroup: RunCgroup | None) -> None:
+    """The same for a run of another worker, by its marker. Raises StopUnconfirmed."""
+    try:
+        async with asyncio.timeout(DEAD_WITHIN):
+            while marker.alive:
+                launcher = marker.launcher if is_alive(marker.launcher, marker.launcher_started) else 0
+                runner = marker.runner if is_alive(marker.runner, marker.runner_started) else 0
+                _kill(launcher, runner, cgroup)
+                await asyncio.sleep(_LOOK_EVERY)
+    except TimeoutError:
+        raise StopUnconfirmed(f"a process of {marker.run_id} does not die") from None
+    if cgroup is not None:
+        cgroup.kill()
+
+
+def _kill(launcher: int, runner: int, cgroup: RunCgroup | None) -> None:
+    """A namespace dies with its first process. Where there is none, the launcher is a guard that ends what is left."""
+    if launcher == runner and launcher:
+        kill_descendants(launcher)
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(launcher, signal.SIGTERM)
+        return
+    for process in (runner, launcher):
+        if process:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+    if cgroup is not None:
+        cgroup.kill()
+
+
+async def _child_told(told: int) -> int:
+    """The runner's process id, as bubblewrap tells it."""
+    loop = asyncio.get_running_loop()
+    there = loop.create_future()
+    words = b""
+    loop.add_reader(told, lambda: there.done() or there.set_result(None))
+    try:
+        while b"child-pid" not in words or b"," not in words.partition(b"child-pid")[2]:
+            await there
+            there = loop.create_future()
+            part = os.read(told, 4096)
+            if not part:
+                raise SandboxUnavailable("the sandbox ended before it had begun")
+            words += part
+            if b"}" in words:
+                break
+    finally:
+        loop.remove_reader(told)
+    digits = words.partition(b'"child-pid":')[2].split(b",")[0].split(b"}")[0].strip()
+    return int(digits)
+
+
+def _close(descriptor: int) -> None:
+    if descriptor >= 0:
+        os.close(descriptor)
+
+
+def _one_line(complaint: bytes) -> str:
+    return " ".join(complaint.decode("utf-8", "replace").split())[:300]

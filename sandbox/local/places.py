@@ -1,0 +1,15 @@
+"""Where the system's own files are, and the few others that an honest interpreter opens."""
+
+from __future__ import annotations
+
+SYSTEM_ROOTS = ("/usr", "/lib", "/lib64", "/bin")
+"""Programs and shared libraries; most are links into /usr."""
+SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/dev/urandom")
+"""The dynamic linker's index, the time zone, randomness."""
+
+
+def beyond_system(roots: tuple[str, ...]) -> tuple[str, ...]:
+    """Those directories that the system's own do not contain already."""
+    return tuple(
+        root for root in roots if not any(root == each or root.startswith(f"{each}/") for each in SYSTEM_ROOTS)
+    )
