@@ -68,7 +68,7 @@ class ScriptProcess:
         for each in (out, err):
             os.close(each)
         for each in (self.out, self.err, self.guest.fileno()):
-            os.set_blocking(each, False)  # noqa: FBT003 - it takes no keyword
+            os.set_blocking(each, False)
         self.recorder = self._listened(tell)
 
     def checked(self) -> tuple[dict[str, bool], dict[str, str]]:
@@ -96,7 +96,7 @@ class ScriptProcess:
         if not descriptors:
             reason = self._channel.recv(4096).decode("utf-8", "replace") if word else "the script's process died"
             raise Refused(reason, {}, {})
-        os.set_inheritable(descriptors[0], False)
+        os.set_inheritable(descriptors[0], False)  # noqa: FBT003 - it takes no keyword
         self._channel.send(b"g")
         return Recorder(descriptors[0], self.pid, self._wall, tell)
 
