@@ -1,0 +1,73 @@
+"""One run without a server: a script on standard input, its report as JSON on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import secrets
+import sys
+from collections.abc import Sequence
+
+from domain.errors import PlatformError
+from domain.limits import MAX_SCRIPT_BYTES, ModelLimits
+from domain.runs import RunPurpose, RunRequest
+from sandbox.port import RunEvent
+from storage.catalogues import CatalogueError, load_environments
+from worker.logs import configure_logs
+from worker.model_providers.budget import BudgetedModel
+from worker.model_providers.mock import MockProvider
+from worker.sandbox_choice import chosen
+from worker.settings import WorkerSettings
+
+LEAST_LEVEL = 1
+"""Whoever runs a script by hand sees in the report how it was isolated."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one script. Exit code 1, with one sentence, where we failed; however the script ended is in the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="mock")
+    parser.add_argument("--environment", default="default")
+    parser.add_argument("--timeout", type=float, default=60.0)
+    asked = parser.parse_args(arguments)
+    configure_logs("WARNING")
+    script = sys.stdin.buffer.read(MAX_SCRIPT_BYTES + 1)
+    if len(script) > MAX_SCRIPT_BYTES:
+        return _failed(f"a script has at most {MAX_SCRIPT_BYTES} bytes")
+    request = RunRequest(
+        run_id=f"single-{secrets.token_hex(8)}",
+        purpose=RunPurpose.TRIAL,
+        script=script,
+        model_id=asked.model,
+        environment=asked.environment,
+        timeout_seconds=asked.timeout,
+    )
+    try:
+        return asyncio.run(_performed(request))
+    except PlatformError as error:
+        return _failed(f"{error.message} {error.evidence}".strip())
+    except CatalogueError as error:
+        return _failed(str(error))
+
+
+async def _performed(request: RunRequest) -> int:
+    settings = WorkerSettings(database_url="sqlite:///unused")
+    environments = load_environments(settings.environments_dir)
+    sandbox = await chosen(settings, environments, LEAST_LEVEL)
+    model = BudgetedModel(MockProvider(request.model_id), ModelLimits(), request.seed)
+    report = await sandbox.run(request, answer=model.answer, watch=_ignore, stop=asyncio.Event())
+    sys.stdout.write(report.model_dump_json() + "\n")
+    return 0
+
+
+async def _ignore(event: RunEvent) -> None:
+    """The report tells it all."""
+
+
+def _failed(message: str) -> int:
+    sys.stderr.write(f"{message}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
