@@ -1,0 +1,210 @@
+"""The commands of whoever has evaluations done: submit, watch, read, stop, decide."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli import presentation
+from cli.client import AirlockClient, Json, parts_of
+from cli.exit_codes import ExitCode, exit_code_of
+from cli.following import follow, payload_of, status_in
+from cli.session import AsJson, EvaluationId, Failed, connection, tell
+from cli.terminal import OUT, print_json, untrusted
+from domain.lifecycle import Status, is_terminal
+from domain.limits import MAX_SCRIPT_BYTES
+
+Script = Annotated[str, typer.Argument(help="A file, or - for standard input.")]
+Model = Annotated[str, typer.Option("--model", "-m", help="The model id to evaluate.")]
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="A TOML file with timeout, params, limits, ...")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (submit, status, logs, result, stop, approve, reject, retry, delete):
+        app.command(command.__name__)(command)
+    app.command("list")(list_evaluations)
+
+
+def submit(
+    script: Script,
+    *,
+    model: Model,
+    config: Config = None,
+    timeout: Annotated[int | None, typer.Option(help="Seconds of wall clock.")] = None,
+    environment: Annotated[str | None, typer.Option(help="What it may import.")] = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="The same key twice is the same evaluation.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it to its end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Submit a script. With --watch the exit code tells how it ended."""
+    asked = _config(config) | {k: v for k, v in (("timeout", timeout), ("environment", environment)) if v is not None}
+    with connection() as client:
+        accepted = client.submit(model, _read(script), asked, idempotency_key=idempotency_key)
+        evaluation_id = str(accepted["evaluation_id"])
+        if not watch:
+            print_json(accepted) if as_json else OUT.print(untrusted(evaluation_id))
+            return
+        tell(f"{evaluation_id} is accepted.")
+        _follow(client, evaluation_id, as_json=as_json)
+        raise SystemExit(_conclude(client, evaluation_id, as_json=as_json))
+
+
+def status(evaluation_id: EvaluationId, *, as_json: AsJson = False) -> None:
+    """Tell where an evaluation is, and why."""
+    with connection() as client:
+        report = client.status(evaluation_id)
+    print_json(report) if as_json else OUT.print(presentation.status(report))
+
+
+def logs(
+    evaluation_id: EvaluationId,
+    *,
+    follow_on: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more until it has ended.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print its output. Escape sequences are removed: a script must not write on your terminal."""
+    with connection() as client:
+        if follow_on:
+            _follow(client, evaluation_id, as_json=as_json)
+            return
+        cursor: str | None = None
+        while entries := parts_of(page := client.logs(evaluation_id, cursor), "entries"):
+            for entry in entries:
+                print_json(entry) if as_json else OUT.print(presentation.line(entry))
+            cursor = str(page["next_cursor"])
+
+
+def result(evaluation_id: EvaluationId, *, as_json: AsJson = False) -> None:
+    """Print the result: the script's own claim, and what vouches for it."""
+    with connection() as client:
+        answer = client.result(evaluation_id)
+    print_json(answer) if as_json else OUT.print(presentation.result(answer))
+
+
+def stop(
+    evaluation_id: EvaluationId,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "",
+    wait: Annotated[
+        float | None, typer.Option(min=0, max=25, help="Seconds to wait until it is confirmed dead.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Order an emergency stop."""
+    with connection() as client:
+        answer = client.stop(evaluation_id, reason, wait)
+    _show_order(answer, as_json=as_json)
+    if wait is not None and not is_terminal(Status(answer["status"])):
+        raise Failed("It is not confirmed yet; the stop stays in force.", ExitCode.UNAVAILABLE)
+
+
+def approve(
+    evaluation_id: EvaluationId,
+    *,
+    findings: Annotated[str | None, typer.Option(help="The digest of the findings that you have seen.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a suspicious script go on."""
+    with connection() as client:
+        _show_order(client.approve(evaluation_id, findings), as_json=as_json)
+
+
+def reject(
+    evaluation_id: EvaluationId,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Refuse a suspicious script."""
+    with connection() as client:
+        _show_order(client.reject(evaluation_id, reason), as_json=as_json)
+
+
+def retry(evaluation_id: EvaluationId, *, as_json: AsJson = False) -> None:
+    """Submit it again, as a new evaluation."""
+    with connection() as client:
+        accepted = client.retry(evaluation_id)
+    print_json(accepted) if as_json else OUT.print(untrusted(str(accepted["evaluation_id"])))
+
+
+def delete(evaluation_id: EvaluationId) -> None:
+    """Delete script, output and transcript of one that has ended. That it was, stays."""
+    with connection() as client:
+        client.delete(evaluation_id)
+    tell(f"{evaluation_id} is deleted.")
+
+
+def list_evaluations(
+    *,
+    status: Annotated[Status | None, typer.Option(help="Only those with this status.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="Where the last page ended.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List evaluations, newest first."""
+    with connection() as client:
+        page = client.list(status=status, limit=limit, cursor=cursor)
+    if as_json:
+        print_json(page)
+        return
+    OUT.print(presentation.listing(page))
+    if page["next_cursor"]:
+        tell(f"More: --cursor {page['next_cursor']}")
+
+
+def _follow(client: AirlockClient, evaluation_id: str, *, as_json: bool) -> None:
+    for event in follow(client, evaluation_id):
+        if as_json:
+            print_json({"kind": event.kind, "cursor": event.cursor, **event.data})
+        elif event.kind == "log":
+            OUT.print(presentation.line(payload_of(event)))
+        elif event.kind in ("status", "stage"):
+            tell(presentation.headline(event.kind, payload_of(event)))
+        if status_in(event) is Status.AWAITING_APPROVAL:
+            tell(f"A person has to decide: airlock approve {evaluation_id}, or airlock reject {evaluation_id}")
+
+
+def _conclude(client: AirlockClient, evaluation_id: str, *, as_json: bool) -> int:
+    report = client.status(evaluation_id)
+    ended = Status(report["status"])
+    if not as_json:
+        OUT.print(
+            presentation.result(client.result(evaluation_id))
+            if ended is Status.COMPLETED
+            else presentation.status(report)
+        )
+    return int(exit_code_of(ended))
+
+
+def _show_order(answer: Json, *, as_json: bool) -> None:
+    print_json(answer) if as_json else OUT.print(presentation.status(answer))
+
+
+def _read(script: str) -> str:
+    """The text of a script. Raises Failed where it cannot be sent: what is not UTF-8 is never guessed at."""
+    try:
+        source = sys.stdin.buffer if script == "-" else Path(script).open("rb")  # noqa: SIM115 - closed below
+        with source:
+            content = source.read(MAX_SCRIPT_BYTES + 1)
+        text = content.decode("utf-8")
+    except OSError as error:
+        raise Failed(f"{script} cannot be read: {error.strerror}", ExitCode.USAGE) from error
+    except UnicodeDecodeError as error:
+        raise Failed(f"{script} is not UTF-8: {error.reason} at byte {error.start}", ExitCode.USAGE) from error
+    if len(content) > MAX_SCRIPT_BYTES:
+        raise Failed(f"{script} is larger than {MAX_SCRIPT_BYTES} bytes", ExitCode.USAGE)
+    return text
+
+
+def _config(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise Failed(f"{file} cannot be used: {error}", ExitCode.USAGE) from error

@@ -1,0 +1,60 @@
+"""What every command of a user shares: the connection, the form of its answer, and how a failure is told."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from cli.client import AirlockClient, Refused, ServerAway
+from cli.exit_codes import ExitCode
+from cli.settings import ClientSettings
+from cli.terminal import ERR, untrusted
+from domain.errors import PlatformError
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+EvaluationId = Annotated[str, typer.Argument(metavar="EVALUATION", help="eval_ and 26 letters.")]
+
+
+class Failed(Exception):
+    """A command cannot do what it was asked. Its text is one sentence."""
+
+    def __init__(self, message: str, code: ExitCode) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@contextmanager
+def connection() -> Generator[AirlockClient]:
+    """A client as the settings say."""
+    settings = ClientSettings()
+    with AirlockClient(settings.url, settings.api_key.get_secret_value()) as client:
+        yield client
+
+
+def tell(message: str) -> None:
+    """Say something that is not the answer."""
+    ERR.print(untrusted(message, "dim"))
+
+
+@contextmanager
+def failures_told() -> Generator[None]:
+    """Turn what can go wrong into one line and an exit code."""
+    try:
+        yield
+    except Failed as failure:
+        _end(str(failure), failure.code)
+    except ServerAway as error:
+        _end(str(error), ExitCode.UNAVAILABLE)
+    except PlatformError as error:
+        _end(f"{error.message}{f': {error.evidence}' if error.evidence else ''}", ExitCode.UNAVAILABLE)
+    except Refused as error:
+        code = ExitCode.NOT_FOUND if error.status == 404 else ExitCode.REFUSED
+        _end(f"{error.detail} ({error.status} {error.code})", code)
+
+
+def _end(message: str, code: ExitCode) -> None:
+    ERR.print(untrusted(f"airlock: {message}", "red"))
+    raise SystemExit(int(code)) from None
