@@ -1,0 +1,320 @@
+"""The Kubernetes API as Airlock uses it: the only file that imports the client. JSON in, JSON out, errors of ours.
+
+ClusterError
+|-- NotFound      404
+|-- Conflict      409: the name is taken, or a precondition does not hold
+|-- Expired       410: a watch or list has to begin anew
+|-- Refused       400, 401, 403, 422: asking again will not help
+`-- ClusterAway   no connection, no answer in time, 429, 5xx
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+from kubernetes.aio.client import ApiClient, Configuration  # pyright: ignore[reportMissingTypeStubs]
+from kubernetes.aio.config import (  # pyright: ignore[reportMissingTypeStubs]
+    ConfigException,
+    load_incluster_config,  # pyright: ignore[reportUnknownVariableType]
+    load_kube_config,  # pyright: ignore[reportUnknownVariableType]
+)
+
+from domain.errors import MAX_MESSAGE
+from domain.values import Value
+
+REQUEST_SECONDS = 10.0
+"""Of any call that is not a stream: a lost node lets a log read hang for ever."""
+WRITE_PAUSES = (0.2, 0.6, 1.5)
+"""Between attempts at a write that the server had no time for; it says itself when it wants more."""
+WATCH_SILENCE_SECONDS = 75.0
+"""Longer than the minute between bookmarks: a watch that says nothing for so long is dead."""
+PING_SECONDS = 10.0
+STDIN, STDOUT = 0, 1
+"""Channels of an attached stream."""
+MAX_SENT = 256 * 1024
+"""Of one message on an attached stream; streaming servers reset connections over much larger ones."""
+_BUSY = frozenset({429, 500, 502, 503, 504})
+
+
+class ClusterError(Exception):
+    """The API server did not do what was asked. `code` is its HTTP status, 0 where there was none."""
+
+    def __init__(self, words: str, code: int = 0) -> None:
+        super().__init__(words[: 2 * MAX_MESSAGE])
+        self.words = words[: 2 * MAX_MESSAGE]
+        self.code = code
+
+
+class NotFound(ClusterError):
+    """No such object."""
+
+
+class Conflict(ClusterError):
+    """The name is taken, or the object is another one than expected."""
+
+
+class Expired(ClusterError):
+    """Too old a resource version."""
+
+
+class Refused(ClusterError):
+    """Not allowed, or not valid."""
+
+
+class ClusterAway(ClusterError):
+    """Nobody answered, or the server was too busy. Whether the request was carried out is unknown."""
+
+
+class Access(Value):
+    """One thing that somebody may or may not do."""
+
+    verb: str
+    resource: str
+    namespace: str | None = None
+    group: str = ""
+
+
+class Cluster:
+    """One API server, as one user."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, kubeconfig: Path | None) -> AsyncGenerator[Self]:
+        """Speak to the server that a file names, or, with None, to the one that this process runs in.
+
+        Raises Refused where the file is missing or is none.
+        """
+        configuration: Any = Configuration()
+        try:
+            if kubeconfig is None:
+                load_incluster_config(client_configuration=configuration)
+            else:
+                await load_kube_config(str(kubeconfig), client_configuration=configuration, persist_config=False)
+        except (ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
+            where = "this process does not run in a pod" if kubeconfig is None else f"{kubeconfig} is no kubeconfig"
+            raise Refused(f"{where}: {error}") from error
+        configuration.connection_pool_maxsize = 0  # attached streams and watches hold theirs for long
+        client: Any = ApiClient(configuration)
+        try:
+            yield cls(client)
+        finally:
+            await client.close()
+
+    async def version(self) -> str:
+        """The server's version."""
+        return (await self._call("GET", "/version")).get("gitVersion", "")
+
+    async def create_pod(self, namespace: str, pod: Mapping[str, Any]) -> dict[str, Any]:
+        """Create it. Raises Conflict where the name is taken: by our own earlier attempt, perhaps."""
+        return await self._write("POST", f"{_pods(namespace)}", body=pod)
+
+    async def get_pod(self, namespace: str, name: str) -> dict[str, Any]:
+        """Read it. Raises NotFound."""
+        return await self._call("GET", f"{_pods(namespace)}/{name}")
+
+    async def delete_pod(self, namespace: str, name: str, uid: str, *, grace_seconds: int = 1) -> None:
+        """Delete this very pod. Raises NotFound, and Conflict where another one has its name."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "gracePeriodSeconds": grace_seconds,
+            "preconditions": {"uid": uid},
+        }
+        await self._write("DELETE", f"{_pods(namespace)}/{name}", body=body)
+
+    async def list_page(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """One page of a list. Raises Expired where its continuation is too old."""
+        return await self._call("GET", path, query)
+
+    async def events_of(self, namespace: str, uid: str) -> list[dict[str, Any]]:
+        """What the cluster said about a pod."""
+        query = {"fieldSelector": f"involvedObject.uid={uid}", "limit": "50"}
+        listed = await self._call("GET", f"/api/v1/namespaces/{namespace}/events", query)
+        return listed.get("items") or []
+
+    async def may(self, access: Access) -> bool:
+        """Whether this user may do something."""
+        resource, _, subresource = access.resource.partition("/")
+        wanted = {
+            "verb": access.verb,
+            "group": access.group,
+            "resource": resource,
+            "subresource": subresource,
+            "namespace": access.namespace or "",
+        }
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": wanted},
+        }
+        review = await self._write("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=body)
+        return bool(review["status"].get("allowed"))
+
+    async def read(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Any object."""
+        return await self._call("GET", path, query)
+
+    async def write(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Create or replace any object. Raises Conflict where it has changed meanwhile."""
+        return await self._write(method, path, body=body)
+
+    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
+        """The events of a watch, bookmarks among them. Ends with the server's timeout. Raises Expired, ClusterAway."""
+        timeout = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
+        with _translated():
+            response = await self._request("GET", path, query, within=timeout)
+            try:
+                async for line in response.content:
+                    event: dict[str, Any] = json.loads(line)
+                    if event.get("type") == "ERROR":
+                        raise _error(event["object"].get("code", 0), event["object"].get("message", "the watch failed"))
+                    yield event
+            finally:
+                response.close()
+
+    async def log(self, namespace: str, name: str, since: str | None = None) -> AsyncIterator[bytes]:
+        """What the pod has written, from its beginning or an RFC 3339 time on, piece by piece, until now.
+
+        Nothing here proves anything: of an evicted pod it is an error text with status 200, of a rotated log nothing.
+        """
+        query = {"container": "script"} | ({"sinceTime": since} if since else {})
+        timeout = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=REQUEST_SECONDS)
+        with _translated():
+            response = await self._request("GET", f"{_pods(namespace)}/{name}/log", query, within=timeout)
+            try:
+                async for piece in response.content.iter_any():
+                    yield piece
+            finally:
+                response.close()
+
+    @asynccontextmanager
+    async def attach(self, namespace: str, name: str) -> AsyncGenerator[Attachment]:
+        """Both ends of process 1. Several attachments may be open at once, and each hears everything."""
+        query = {"container": "script", "stdin": "true", "stdout": "true", "stderr": "false"}
+        with _translated():
+            url, headers = await self._address("GET", f"{_pods(namespace)}/{name}/attach", query)
+            session = self._session()
+            async with session.ws_connect(
+                url,
+                headers=headers,
+                protocols=("v5.channel.k8s.io", "v4.channel.k8s.io"),
+                heartbeat=PING_SECONDS,
+                max_msg_size=0,
+                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),  # pyright: ignore[reportCallIssue] - attrs without stubs
+            ) as socket:
+                yield Attachment(socket)
+
+    async def _write(self, method: str, path: str, *, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A write, again where the server was busy. A name that is taken is for the caller to judge."""
+        for pause in WRITE_PAUSES:
+            try:
+                return await self._call(method, path, body=body)
+            except ClusterAway:
+                await asyncio.sleep(pause)
+        return await self._call(method, path, body=body)
+
+    async def _call(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        with _translated():
+            timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+            response = await self._request(method, path, query or {}, body=body, within=timeout)
+            async with response:
+                return json.loads(await response.read())
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        *,
+        within: aiohttp.ClientTimeout,
+        body: Mapping[str, Any] | None = None,
+    ) -> aiohttp.ClientResponse:
+        url, headers = await self._address(method, path, query)
+        response: aiohttp.ClientResponse = await self._session().request(
+            method, url, headers=headers, json=body, timeout=within, allow_redirects=False
+        )
+        if response.status >= 400:
+            async with response:
+                raise _error(response.status, _message(await response.read()))
+        return response
+
+    async def _address(self, method: str, path: str, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+        """Where to and with which credentials: the client renews those that expire."""
+        serialized: Any = await self._client.param_serialize(
+            method, path, query_params=list(query.items()), header_params={}, auth_settings=["BearerToken"]
+        )
+        return serialized[1], serialized[2]
+
+    def _session(self) -> aiohttp.ClientSession:
+        """The client's own pool, with its TLS."""
+        rest: Any = self._client.rest_client
+        if rest.pool_manager is None:
+            rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 - as the client's own WsApiClient does
+        return rest.pool_manager
+
+
+class Attachment:
+    """An attached stream."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+
+    async def send(self, data: bytes) -> None:
+        """Write to standard input. Raises ClusterAway where the connection is cut; a part may have arrived."""
+        with _translated():
+            for at in range(0, len(data), MAX_SENT):
+                await self._socket.send_bytes(bytes([STDIN]) + data[at : at + MAX_SENT])
+
+    async def receive(self) -> bytes:
+        """What standard output said next; empty at its end. Raises ClusterAway where the connection is cut."""
+        with _translated():
+            while True:
+                message = await self._socket.receive()
+                if message.type is aiohttp.WSMsgType.BINARY and message.data:
+                    if message.data[0] == STDOUT and len(message.data) > 1:
+                        return message.data[1:]
+                elif message.type is aiohttp.WSMsgType.ERROR:
+                    raise ClusterAway("the attached stream was cut")
+                elif message.type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}:
+                    return b""
+
+
+class _translated:  # noqa: N801 - reads as a clause
+    """The client's errors become ours, here and nowhere else."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, aiohttp.WSServerHandshakeError):
+            raise _error(error.status, f"{error.message} (attach needs get and create on pods/attach)") from error
+        if isinstance(error, aiohttp.ClientError | TimeoutError | OSError | ValueError):
+            raise ClusterAway(f"the API server does not answer: {error or type(error).__name__}") from error
+
+
+def _pods(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods"
+
+
+def _error(code: int, words: str) -> ClusterError:
+    kinds = {404: NotFound, 409: Conflict, 410: Expired}
+    kind = kinds.get(code) or (ClusterAway if code in _BUSY or code == 0 else Refused)
+    return kind(words, code)
+
+
+def _message(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return body[:MAX_MESSAGE].decode("utf-8", "replace")
