@@ -16,6 +16,7 @@ from pydantic import Field
 
 from domain.runs import RunRequest
 from domain.values import Value
+from sandbox.code_pack import BOOT, INTERPRETER_FLAGS
 
 PROFILE = Path(__file__).parent.parent / "profiles" / "pod.yaml"
 LABEL_MANAGED_BY, MANAGED_BY = "app.kubernetes.io/managed-by", "airlock"
@@ -24,6 +25,8 @@ LABEL_PURPOSE = "airlock/purpose"
 ANNOTATION_RUN = "airlock/run"
 ANNOTATION_SPEC = "airlock/spec-sha256"
 ANNOTATION_LEASE = "airlock/lease-until"
+ANNOTATION_ATTEMPT = "airlock/attempt"
+"""Who created it: a name that is taken may be our own, from a request whose answer was lost."""
 SELECTOR = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
 
 RUNNER_MEMORY_BYTES = 64 << 20
@@ -45,8 +48,10 @@ class PodImage(Value):
 
     reference: str = Field(pattern=r"^[a-z0-9][a-z0-9./:_-]*@sha256:[0-9a-f]{64}$")
     """By digest: a tag may change between trial and execution."""
-    command: tuple[str, ...]
-    """The runner. It is process 1, and the script never is: Python as process 1 ignores SIGTERM."""
+    python: str = "/usr/bin/python3"
+    """The interpreter in it, of the same minor version as the environment's on the worker: our code comes compiled."""
+    roots: tuple[str, ...] = ()
+    """Directories that the interpreter needs besides the system's own."""
 
 
 class Toleration(Value):
@@ -97,7 +102,7 @@ def active_deadline_seconds(request: RunRequest) -> int:
     return math.ceil(request.timeout_seconds) + DEADLINE_SLACK_SECONDS
 
 
-def manifest(request: RunRequest, placement: Placement, now: datetime) -> dict[str, Any]:
+def manifest(request: RunRequest, placement: Placement, attempt: str, now: datetime) -> dict[str, Any]:
     """The whole pod. Raises KeyError where the environment has no image here."""
     pod = deepcopy(_profile())
     pod["spec"] = _spec(pod["spec"], request, placement)
@@ -112,6 +117,7 @@ def manifest(request: RunRequest, placement: Placement, now: datetime) -> dict[s
     metadata["annotations"] |= {
         ANNOTATION_RUN: request.run_id,
         ANNOTATION_SPEC: spec_sha256(pod["spec"]),
+        ANNOTATION_ATTEMPT: attempt,
         ANNOTATION_LEASE: lease.isoformat(timespec="seconds"),
     }
     return pod
@@ -129,10 +135,10 @@ def _spec(spec: dict[str, Any], request: RunRequest, placement: Placement) -> di
     spec["securityContext"] |= {"runAsUser": uid, "runAsGroup": uid}
     spec["tolerations"] += [each.model_dump() for each in placement.tolerations]
     spec |= _as_configured(placement)
-    for volume in spec["volumes"]:  # each may fill its half, and both together count as memory
-        volume["emptyDir"]["sizeLimit"] = str(request.limits.disk_bytes // 2)
+    spec["volumes"][0]["emptyDir"]["sizeLimit"] = str(request.limits.disk_bytes)  # counts as memory
     container = spec["containers"][0]
-    container["image"], container["command"] = image.reference, list(image.command)
+    container["image"] = image.reference
+    container["command"] = [image.python, *INTERPRETER_FLAGS, "-c", BOOT]  # process 1 is the runner, never the script
     container["imagePullPolicy"] = placement.image_pull_policy
     container["resources"] = _resources(container["resources"], request)
     return spec

@@ -12,7 +12,7 @@ from domain.runs import RunPurpose, RunRequest
 from sandbox.kubernetes.manifest import ANNOTATION_SPEC, Placement, PodImage, manifest, pod_name
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-IMAGE = PodImage(reference=f"localhost/default@sha256:{'a' * 64}", command=("/usr/bin/python3", "runner"))
+IMAGE = PodImage(reference=f"localhost/default@sha256:{'a' * 64}")
 PLACEMENT = Placement(namespace="executions", images={"default": IMAGE})
 
 
@@ -31,11 +31,11 @@ def a_request(run_id: str = "eval_a-execution", **parts: Any) -> RunRequest:
 
 
 def spec_of(request: RunRequest | None = None, **placement: Any) -> dict[str, Any]:
-    return manifest(request or a_request(), PLACEMENT.model_copy(update=placement), NOW)["spec"]
+    return manifest(request or a_request(), PLACEMENT.model_copy(update=placement), "a", NOW)["spec"]
 
 
 def test_a_run_has_the_same_name_and_spec_whoever_attempts_it() -> None:
-    first, second = (manifest(a_request(), PLACEMENT, at) for at in (NOW, datetime(2027, 1, 1, tzinfo=UTC)))
+    first, second = (manifest(a_request(), PLACEMENT, str(at), at) for at in (NOW, datetime(2027, 1, 1, tzinfo=UTC)))
 
     assert first["metadata"]["name"] == second["metadata"]["name"] == pod_name("eval_a-execution")
     assert first["metadata"]["annotations"][ANNOTATION_SPEC] == second["metadata"]["annotations"][ANNOTATION_SPEC]
@@ -44,7 +44,7 @@ def test_a_run_has_the_same_name_and_spec_whoever_attempts_it() -> None:
 @pytest.mark.parametrize("other", [{"timeout_seconds": 11}, {"limits": RunLimits(memory_bytes=1 << 30)}])
 def test_another_order_of_the_same_run_has_another_hash(other: dict[str, Any]) -> None:
     hashes = [
-        manifest(request, PLACEMENT, NOW)["metadata"]["annotations"][ANNOTATION_SPEC]
+        manifest(request, PLACEMENT, "a", NOW)["metadata"]["annotations"][ANNOTATION_SPEC]
         for request in (a_request(), a_request(**other))
     ]
 
@@ -82,13 +82,11 @@ def test_a_node_that_runs_out_never_chooses_this_pod() -> None:
         assert resources["requests"][bounded] == resources["limits"][bounded]
 
 
-def test_scratch_is_memory_and_both_halves_fit_beside_what_the_script_may_have() -> None:
+def test_scratch_is_memory_and_a_full_one_fits_beside_what_the_script_may_have() -> None:
     limits = RunLimits(memory_bytes=256 << 20, disk_bytes=32 << 20)
     spec = spec_of(a_request(limits=limits))
 
-    volumes = [volume["emptyDir"] for volume in spec["volumes"]]
-    assert [volume["medium"] for volume in volumes] == ["Memory", "Memory"]
-    assert sum(int(volume["sizeLimit"]) for volume in volumes) == limits.disk_bytes
+    assert [volume["emptyDir"] for volume in spec["volumes"]] == [{"medium": "Memory", "sizeLimit": str(32 << 20)}]
     assert int(spec["containers"][0]["resources"]["limits"]["memory"]) > limits.memory_bytes + limits.disk_bytes
 
 
@@ -115,4 +113,4 @@ def test_an_environment_without_an_image_is_not_run() -> None:
 @pytest.mark.parametrize("reference", ["python:3.11", "python@sha256:abc", "registry.example/python:latest"])
 def test_an_image_is_named_by_its_digest(reference: str) -> None:
     with pytest.raises(ValueError, match="reference"):
-        PodImage(reference=reference, command=("runner",))
+        PodImage(reference=reference)

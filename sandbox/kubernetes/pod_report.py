@@ -1,0 +1,93 @@
+"""What a run in a pod is ordered to be, and what its report says: pure."""
+
+from __future__ import annotations
+
+import secrets
+
+from domain.runs import Backend, Isolation, RunPurpose, RunRecord, RunReport, RunRequest, Usage
+from sandbox.box.order import Order
+from sandbox.controls.wall_spec import WALL_CHECKS, WallSpec
+from sandbox.conversation import Conversation
+from sandbox.kubernetes.diagnosis import Diagnosis
+from sandbox.kubernetes.manifest import Placement
+from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, beyond_system
+from sandbox.receipt import Evidence, RunEnd, end_of
+
+LEVEL = 2
+"""Namespaces and the inner wall on the node's kernel. What would be more cannot be observed from inside yet."""
+SCRATCH = "/tmp"  # noqa: S108 - a file system of the run's own
+RUNNER_TASKS = 3
+"""Of the run's uid, besides the script's."""
+
+
+def order_for(request: RunRequest, placement: Placement) -> Order:
+    """The order, with a key that nobody else will ever have."""
+    image, limits = placement.images[request.environment], request.limits
+    wall = WallSpec(
+        exec_roots=(*SYSTEM_ROOTS, *beyond_system(image.roots)),
+        write_roots=(SCRATCH,),
+        read_files=SYSTEM_FILES,
+        cpu_seconds=limits.cpu_seconds,
+        processes=limits.processes,
+        tasks=limits.processes + RUNNER_TASKS,
+        open_files=limits.open_files,
+        file_bytes=limits.disk_bytes,
+        recorded=request.purpose is RunPurpose.TRIAL,
+        require=(*WALL_CHECKS, "root_read_only", "own_pids"),
+    )
+    return Order(
+        key=secrets.token_hex(32),
+        script=request.script.decode("latin-1"),
+        task={"params": request.params, "seed": request.seed, "model_id": request.model_id},
+        wall=wall.to_json(),
+        python=image.python,
+        scratch=SCRATCH,
+        timeout=request.timeout_seconds,
+        output_bytes=limits.output_bytes,
+        result_bytes=limits.result_bytes,
+        parallel=request.parallel,
+        resident_bytes=limits.memory_bytes,  # the pod's own limit has room for runner and scratch on top
+    )
+
+
+def report_of(
+    request: RunRequest, conversation: Conversation | None, evidence: Evidence, fate: Diagnosis | None
+) -> RunReport:
+    """The report. `fate` is given where the cluster's word replaces a receipt. Raises RunnerLost."""
+    receipt = conversation.receipt if conversation else None
+    began = conversation.began if conversation else None
+    ended = _end(request, conversation, evidence, fate)
+    usage = Usage()
+    if receipt is not None:
+        usage = Usage(
+            wall_ms=receipt.wall_ms,
+            cpu_ms=receipt.cpu_ms,
+            peak_memory_bytes=receipt.peak_memory_bytes,
+            output_bytes=receipt.output_bytes,
+            output_truncated=receipt.output_truncated,
+        )
+    return RunReport(
+        run_id=request.run_id,
+        outcome=ended.outcome,
+        exit_code=receipt.exit_code if receipt else None,
+        signal=receipt.signal if receipt else None,
+        reached_script=receipt.started if receipt else began is not None,
+        message=ended.message,
+        traceback=ended.traceback,
+        has_result=ended.has_result,
+        result=ended.result,
+        isolation=began.isolation if began else Isolation(backend=Backend.KUBERNETES, level=0),
+        record=conversation.record if conversation else RunRecord(),
+        usage=usage,
+        environment_digest=began.environment_digest if began else None,
+        receipt=receipt is not None,
+    )
+
+
+def _end(request: RunRequest, conversation: Conversation | None, evidence: Evidence, fate: Diagnosis | None) -> RunEnd:
+    if fate is not None and fate.outcome is not None:
+        return RunEnd(outcome=fate.outcome, message=fate.words)
+    limits = request.limits.model_dump()
+    if conversation is None:
+        return end_of(None, None, None, evidence, limits)
+    return end_of(conversation.receipt, conversation.words, conversation.result, evidence, limits)

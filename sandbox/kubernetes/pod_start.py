@@ -1,0 +1,132 @@
+"""From a manifest to a running pod: the name that may be taken, and a deadline of its own for each step."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from domain.errors import PlatformError, PodRefused, SandboxUnavailable, StopUnconfirmed, Unschedulable
+from sandbox.kubernetes.cluster import Cluster, ClusterAway, ClusterError, Conflict, NotFound
+from sandbox.kubernetes.diagnosis import diagnose, refusal
+from sandbox.kubernetes.manifest import ANNOTATION_ATTEMPT, ANNOTATION_SPEC
+from sandbox.kubernetes.pod_view import PodView, view_of, with_events
+
+SCHEDULED_WITHIN = 120.0
+"""Seconds until a node is chosen."""
+STARTED_WITHIN = 60.0
+"""Seconds from then on for image and container."""
+GONE_WITHIN = 20.0
+"""Seconds for a pod that was deleted: the kubelet's floor is two, a busy node takes some more."""
+LOOK_EVERY = 5.0
+"""Seconds of silence before a waiter asks itself: watches fall silent without an error, and events are not in them."""
+
+
+async def created(cluster: Cluster, pod: Mapping[str, Any]) -> PodView:
+    """Create the pod, or take the one that is ours already. Raises PlatformError.
+
+    A pod of the same order from an earlier attempt is ended first: its stream's key died with the worker that made it.
+    Another order under the same name is refused.
+    """
+    namespace = pod["metadata"]["namespace"]
+    for _ in range(3):
+        try:
+            return view_of(await cluster.create_pod(namespace, pod))
+        except Conflict:
+            existing = await found(cluster, namespace, pod["metadata"]["name"])
+        except ClusterAway as error:
+            raise SandboxUnavailable("the cluster does not answer", error.words) from error
+        except ClusterError as error:
+            raise refusal(error.code, error.words) from error
+        if existing is None:
+            continue
+        if _same(existing, pod, ANNOTATION_ATTEMPT) and not existing.ended and not existing.deleting:
+            return existing
+        if not _same(existing, pod, ANNOTATION_SPEC):
+            raise PodRefused("another pod has the name of this run", existing.uid)
+        await ended(cluster, namespace, existing)
+    raise SandboxUnavailable("the name of the run's pod does not become free")
+
+
+async def found(cluster: Cluster, namespace: str, name: str) -> PodView | None:
+    """A pod with its warnings, None where there is none. Raises SandboxUnavailable where nobody answers."""
+    try:
+        view = view_of(await cluster.get_pod(namespace, name))
+        return with_events(view, await cluster.events_of(namespace, view.uid))
+    except NotFound:
+        return None
+    except ClusterError as error:
+        raise SandboxUnavailable("the cluster does not tell of its pods", error.words) from error
+
+
+async def started(cluster: Cluster, namespace: str, pod: PodView, changes: asyncio.Queue[PodView]) -> PodView:
+    """Until the container runs or has ended. Raises what kept it from starting, as a PlatformError."""
+    began = time.monotonic()
+    while True:
+        if pod.running or pod.ended or pod.deleting:
+            return pod
+        within = SCHEDULED_WITHIN if pod.node is None else SCHEDULED_WITHIN + STARTED_WITHIN
+        remaining = began + within - time.monotonic()
+        diagnosis = diagnose(pod)
+        if diagnosis is not None and (not diagnosis.may_pass or remaining <= 0):
+            raise diagnosis.as_error()
+        if remaining <= 0:
+            raise _overdue(pod)
+        pod = await next_view(cluster, namespace, pod, changes, min(remaining, LOOK_EVERY))
+
+
+async def next_view(
+    cluster: Cluster, namespace: str, pod: PodView, changes: asyncio.Queue[PodView], within: float
+) -> PodView:
+    """What is told of this very pod next, or after a silence what the cluster says when asked."""
+    try:
+        async with asyncio.timeout(within):
+            while True:
+                view = await changes.get()
+                if view.uid == pod.uid:
+                    return view.model_copy(update={"troubles": pod.troubles})
+    except TimeoutError:
+        try:
+            view = await found(cluster, namespace, pod.name)
+        except SandboxUnavailable:
+            return pod  # the caller's own clock goes on
+    return view if view is not None and view.uid == pod.uid else pod.model_copy(update={"gone": True})
+
+
+async def ended(cluster: Cluster, namespace: str, pod: PodView) -> None:
+    """Delete this very pod and wait until it is gone, which proves that its processes are. Raises StopUnconfirmed."""
+    words = "it is still there"
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GONE_WITHIN):
+            while True:
+                try:
+                    await cluster.delete_pod(namespace, pod.name, pod.uid)
+                    await _until_gone(cluster, namespace, pod)
+                except (NotFound, Conflict):
+                    return
+                except ClusterAway as error:
+                    words = error.words
+                    await asyncio.sleep(0.5)
+                except ClusterError as error:
+                    raise StopUnconfirmed(f"the pod {pod.name} may not be deleted", error.words) from error
+    raise StopUnconfirmed(f"the pod {pod.name} could not be seen to end", words)
+
+
+async def _until_gone(cluster: Cluster, namespace: str, pod: PodView) -> None:
+    """Raises NotFound when it is. Ends where another one has its name."""
+    for _ in range(int(GONE_WITHIN / 0.1)):
+        if view_of(await cluster.get_pod(namespace, pod.name)).uid != pod.uid:
+            return
+        await asyncio.sleep(0.1)
+
+
+def _same(existing: PodView, pod: Mapping[str, Any], annotation: str) -> bool:
+    return existing.annotations.get(annotation) == pod["metadata"]["annotations"][annotation]
+
+
+def _overdue(pod: PodView) -> PlatformError:
+    if pod.node is None:
+        return Unschedulable(f"no node was chosen within {SCHEDULED_WITHIN:.0f} s")
+    return SandboxUnavailable(f"the container did not start within {STARTED_WITHIN:.0f} s", pod.node)

@@ -1,0 +1,99 @@
+"""The stream of a run over a pod's attached input and output, through cut connections, with the log as what is left.
+
+Only whole lines are passed on, so that a frame that was cut in two by a connection is neither broken nor doubled: after
+a cut both ends say again what was not confirmed, and of a pod that has ended the log says everything once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from sandbox.kubernetes.cluster import Attachment, Cluster, ClusterError, NotFound
+
+Received = Callable[[bytes], Awaitable[None]]
+PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)
+"""Seconds between attempts to attach again; the last one from then on."""
+MAX_LOG_BYTES = 256 * 1024 * 1024
+_MAX_LINE = 64 * 1024
+
+
+class PodStream:
+    """Both directions of one pod's process 1."""
+
+    def __init__(self, cluster: Cluster, namespace: str, name: str) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._name = name
+        self._waiting: asyncio.Queue[bytes] = asyncio.Queue()
+        self._line = b""
+        self.connections = 0
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes for the runner."""
+        self._waiting.put_nowait(data)
+
+    async def carry(self, received: Received, reconnected: Callable[[], None]) -> None:
+        """Carry bytes until cancelled, or until there is no such pod any more. Raises what `received` raises.
+
+        `reconnected` is called after every connection but the first: whoever speaks says again what matters.
+        """
+        failures = 0
+        while True:
+            try:
+                async with self._cluster.attach(self._namespace, self._name) as attachment:
+                    failures = 0
+                    self._connected(reconnected)
+                    await self._over(attachment, received)
+            except NotFound:
+                return
+            except ClusterError:
+                failures += 1
+            await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
+
+    async def from_log(self, received: Received) -> None:
+        """Everything that the pod has said, once more. What was taken before is recognised by its number."""
+        self._line = b""
+        size = 0
+        with suppress(ClusterError):
+            async for piece in self._cluster.log(self._namespace, self._name):
+                size += len(piece)
+                if size > MAX_LOG_BYTES:
+                    return
+                await self._pass_on(piece, received)
+
+    def _connected(self, reconnected: Callable[[], None]) -> None:
+        self.connections += 1
+        self._line = b""
+        if self.connections > 1:
+            while not self._waiting.empty():  # said again below, in order
+                self._waiting.get_nowait()
+            reconnected()
+
+    async def _over(self, attachment: Attachment, received: Received) -> None:
+        """Until the connection ends. What either direction raises ends both."""
+        sending = asyncio.create_task(self._send(attachment))
+        hearing = asyncio.create_task(self._hear(attachment, received))
+        try:
+            done, _ = await asyncio.wait({sending, hearing}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            sending.cancel()
+            hearing.cancel()
+            await asyncio.wait({sending, hearing})
+
+    async def _send(self, attachment: Attachment) -> None:
+        while True:
+            await attachment.send(await self._waiting.get())
+
+    async def _hear(self, attachment: Attachment, received: Received) -> None:
+        while data := await attachment.receive():
+            await self._pass_on(data, received)
+
+    async def _pass_on(self, data: bytes, received: Received) -> None:
+        whole, end, rest = (self._line + data).rpartition(b"\n")
+        self._line = rest[: _MAX_LINE + 1]
+        if end:
+            await received(whole + end)
