@@ -67,6 +67,10 @@ class Conversation:
         """Ask the runner to end the script."""
         self._send(self._sender.frames("stop", "null"))
 
+    def reconnected(self) -> None:
+        """The way was cut: say again what is not confirmed, and ask for what may have been missed."""
+        self._send(b"\n" + self._sender.again(0) + self._sender.control("resume", self._receiver.resumed()))
+
     async def received(self, data: bytes) -> None:
         """Take in what the runner has sent."""
         for message in self._receiver.feed(data):
