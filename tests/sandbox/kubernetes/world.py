@@ -1,0 +1,81 @@
+"""A real cluster for tests: Airlock's objects on it, an image on its node, and kubeconfigs for its roles."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.environments import Environment
+from sandbox.kubernetes.manifest import Placement, PodImage
+
+ROOT = Path(__file__).parents[3]
+TOOLS = ROOT.parent / "shared" / "cluster"
+NODE = Path("/var/lib/airlock-cluster/images/python")
+CONTAINERD = "/run/airlock-cluster/containerd.sock"
+TRIALS, EXECUTIONS = "airlock-trials", "airlock-executions"
+ENVIRONMENTS = {"default": Environment(name="default", python="/usr/bin/python3", digest="0" * 64)}
+
+
+@dataclass(frozen=True)
+class World:
+    """The cluster, as its administrator."""
+
+    kubeconfig: Path
+    image: str
+
+    def placement(self, namespace: str = EXECUTIONS, **parts: Any) -> Placement:
+        images = {"default": PodImage(reference=self.image)}
+        return Placement(**{"namespace": namespace, "images": images, "image_pull_policy": "Never", **parts})
+
+    def kubectl(self, *words: str, given: Mapping[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["kubectl", f"--kubeconfig={self.kubeconfig}", *words],
+            input=None if given is None else json.dumps(given),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def as_role(self, account: str, directory: Path) -> Path:
+        """A kubeconfig that is a role's service account and nothing more."""
+        token = self.kubectl("create", "token", account, "-n", "airlock").stdout.strip()
+        given = json.loads(self.kubectl("config", "view", "--raw", "--flatten", "-o", "json").stdout)
+        given["users"] = [{"name": "role", "user": {"token": token}}]
+        given["contexts"][0]["context"]["user"] = "role"
+        file = directory / f"{account}.kubeconfig"
+        file.write_text(json.dumps(given))
+        return file
+
+
+def entered() -> World:
+    """The world that KUBECONFIG names. Skips, or fails where a cluster is required."""
+    named = os.environ.get("KUBECONFIG")
+    if not named:
+        words = "KUBECONFIG names no cluster"
+        if os.environ.get("AIRLOCK_REQUIRE_CLUSTER") == "1":
+            pytest.fail(words)
+        pytest.skip(words)
+    world = World(Path(named), os.environ.get("AIRLOCK_TEST_IMAGE") or _image_on_the_node())
+    applied = world.kubectl("apply", "-k", str(ROOT / "deploy" / "kubernetes" / "laptop"))
+    assert applied.returncode == 0, applied.stderr
+    return world
+
+
+def _image_on_the_node() -> str:
+    """Made without a registry. Elsewhere AIRLOCK_TEST_IMAGE names one that the cluster has, by digest."""
+    tag = "localhost/airlock/default:test"
+    made = subprocess.run(
+        [str(TOOLS / "image"), tag, str(NODE), "/usr/bin/python3"], capture_output=True, text=True, check=True
+    )
+    reference = f"localhost/airlock/default@{made.stdout.strip()}"
+    tagging = ["ctr", "-a", CONTAINERD, "-n", "k8s.io", "images", "tag", "--force", tag, reference]
+    subprocess.run(tagging, capture_output=True, check=True)
+    return reference
