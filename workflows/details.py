@@ -13,7 +13,7 @@ MAX_FINDINGS = 20
 """The record has all of them."""
 MAX_CELL = 160
 
-_ESCAPES = str.maketrans({char: f"\\{char}" for char in string.punctuation})
+_ESCAPES = str.maketrans({char: f"\\{char}" for char in string.punctuation} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
 
 _WAITS_FOR = {
     Status.QUEUED: "Waits for a validation worker.",

@@ -188,7 +188,7 @@ class EvaluationWorkflow:
 
     async def _execute(self) -> ExecutionReport:
         self._verdict = Verdict.APPROVED
-        self._move(Status.VALIDATED, self._stage)
+        self._move(Status.VALIDATED, Stage.POD_EXECUTION)
         await self._record_status()
         trial = self._review.report_of(Stage.SANDBOX_TRIAL)
         task = ExecutionTask(

@@ -3,7 +3,6 @@
 import pytest
 from temporalio.client import Client
 
-from domain.errors import StopUnconfirmed
 from domain.evaluation import Evaluation, EvaluationEnd, StopOrder
 from domain.findings import Severity
 from domain.lifecycle import Stage, Status
@@ -137,22 +136,6 @@ async def test_while_its_worker_is_dead(client: Client, evaluation: Evaluation) 
         stand_ins.deaf.clear()
 
     assert_stopped(end, stand_ins)  # the killer has said so
-
-
-@pytest.mark.slow
-async def test_a_death_that_nobody_confirms_is_an_error(client: Client, evaluation: Evaluation) -> None:
-    stand_ins = StandIns(deaf={"pod_execution"}, fails={"kill_run": StopUnconfirmed("it is still there")})
-
-    async with at_work(client, stand_ins) as workflows:
-        await workflows.start(evaluation)
-        await reaches(workflows, evaluation, Status.EXECUTING)
-        await workflows.stop(evaluation.evaluation_id, ORDER)
-        end = await end_of(client, evaluation)
-        stand_ins.deaf.clear()
-
-    assert end.cause is not None
-    assert (end.status, end.cause.code) == (Status.ERROR, "stop_unconfirmed")
-    assert f"{evaluation.evaluation_id}-execution" in end.cause.evidence
 
 
 async def test_cancelling_the_workflow_is_a_stop(client: Client, evaluation: Evaluation) -> None:

@@ -1,0 +1,107 @@
+"""The way to the workflows: idempotent, honest about what is not there, and plain about a server that is away."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+
+from domain.errors import WorkflowsUnavailable
+from domain.evaluation import Evaluation, StopOrder
+from tests.builders import an_evaluation
+from tests.dev_temporal import free_port
+from tests.workflows.stand_ins import StandIns, at_work
+from tests.workflows.waiting import end_of
+from workflows.client import Workflows, connect
+
+pytestmark = pytest.mark.temporal
+
+
+async def test_a_second_start_changes_nothing(client: Client, evaluation: Evaluation) -> None:
+    stand_ins = StandIns()
+
+    async with at_work(client, stand_ins) as workflows:
+        await workflows.start(evaluation)
+        await workflows.start(evaluation)
+        await end_of(client, evaluation)
+        await workflows.start(evaluation)
+        open_again = await workflows.is_open(evaluation.evaluation_id)
+
+    assert not open_again
+    assert len(stand_ins.executions) == 1
+
+
+async def test_a_closed_workflow_takes_no_signal(client: Client, evaluation: Evaluation) -> None:
+    async with at_work(client, StandIns()) as workflows:
+        await workflows.start(evaluation)
+        await end_of(client, evaluation)
+        evaluation_id = evaluation.evaluation_id
+
+        assert not await workflows.stop(evaluation_id, StopOrder())
+        assert not await workflows.approve(evaluation_id, by="ada", findings_digest=None)
+        assert not await workflows.reject(evaluation_id, by="ada", reason="")
+        assert not await workflows.announce(evaluation_id)
+
+
+async def test_what_never_was_is_not_there(client: Client, evaluation: Evaluation) -> None:
+    workflows = Workflows(client)
+
+    assert not await workflows.stop(evaluation.evaluation_id, StopOrder())
+    assert not await workflows.is_open(evaluation.evaluation_id)
+    assert await workflows.status(evaluation.evaluation_id) is None
+
+
+async def test_without_a_worker_nobody_answers(client: Client, evaluation: Evaluation) -> None:
+    workflows = Workflows(client)
+    await workflows.start(evaluation)
+
+    assert await workflows.status(evaluation.evaluation_id) is None
+    assert await workflows.is_open(evaluation.evaluation_id)
+
+
+async def test_a_missing_namespace_is_no_missing_workflow(temporal_address: str) -> None:
+    workflows = Workflows(await connect(temporal_address, "nowhere", lazy=True))
+
+    with pytest.raises(WorkflowsUnavailable):
+        await workflows.stop(an_evaluation().evaluation_id, StopOrder())
+    with pytest.raises(WorkflowsUnavailable):
+        await workflows.ping()
+
+
+async def test_a_server_that_is_away_is_told_by_every_call() -> None:
+    workflows = Workflows(await connect(f"127.0.0.1:{free_port()}", "default", lazy=True))
+    evaluation_id = an_evaluation().evaluation_id
+    calls = [
+        workflows.start(an_evaluation()),
+        workflows.stop(evaluation_id, StopOrder()),
+        workflows.status(evaluation_id),
+        workflows.is_open(evaluation_id),
+        workflows.ping(),
+    ]
+
+    failures = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [type(failure) for failure in failures if not isinstance(failure, WorkflowsUnavailable)] == []
+
+
+async def test_connecting_to_nothing_fails_in_our_words() -> None:
+    with pytest.raises(WorkflowsUnavailable):
+        await connect(f"127.0.0.1:{free_port()}", "default")
+
+
+def test_a_visitor_leaves_without_a_crash(temporal_address: str) -> None:
+    program = (
+        "import asyncio, sys\nfrom workflows.client import visiting\n"
+        "async def main():\n    async with visiting(sys.argv[1], 'default') as workflows:\n"
+        "        await workflows.ping()\nasyncio.run(main())\n"
+    )
+    root = Path(__file__).parents[2]
+
+    codes = [
+        subprocess.run([sys.executable, "-c", program, temporal_address], cwd=root, check=False).returncode
+        for _ in range(5)
+    ]
+
+    assert codes == [0] * 5
