@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -51,7 +52,16 @@ async def _serve(settings: ApiSettings) -> None:
             ws_max_size=MAX_MESSAGE_BYTES,
             h11_max_incomplete_event_size=64 * 1024,
         )
-        await uvicorn.Server(config).serve()
+        await _Server(config).serve()
+
+
+class _Server(uvicorn.Server):
+    """Ends by returning. Uvicorn's own would raise the signal again, and what is open here would not be closed."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end."""
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()
 
 
 def _log_as_json(level: str) -> None:

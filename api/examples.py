@@ -5,26 +5,29 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from api.schemas import ProblemAnswer
 from domain.evaluation import EffectiveConfig
+from domain.findings import Finding, Severity
 from domain.limits import BOUNDS, MAX_REQUEST_BYTES, MAX_SCRIPT_BYTES
 from domain.policy import Policy
 
 Example = dict[str, Any]
+PROBLEM = "#/components/schemas/ProblemAnswer"
+"""Where api/openapi.py puts its schema."""
 _ID = "eval_mfzxk3tpn5uwc2lqobzgs3thna"
 _AT, _LATER = "2026-01-02T03:04:05Z", "2026-01-02T03:04:09Z"
 _SCRIPT = {"sha256": "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef", "size": 86}
 _DIGEST = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
 _CONFIG = EffectiveConfig().model_dump(mode="json")
-_FINDING = {
-    "rule": "reads_environment",
-    "severity": "medium",
-    "message": "Reads os.environ.",
-    "line": 3,
-    "column": 4,
-    "evidence": "os.environ",
-    "technique": None,
-}
+_FINDING = Finding(
+    rule="reads_environment",
+    severity=Severity.MEDIUM,
+    message="Reads os.environ.",
+    line=3,
+    column=4,
+    evidence="os.environ",
+    snippet="home = os.environ",
+    instead="Pass what the script needs in config.params.",
+).model_dump(mode="json")
 _QUEUE = {"as_of": _AT, "approximate": True, "reason": "waits for a validation worker"}
 _NO_QUEUE = {"as_of": _LATER, "approximate": False, "reason": "has ended"}
 _LINKS = {"self": f"/api/v1/evaluations/{_ID}", "web_ui": None} | {
@@ -210,9 +213,8 @@ def answers(
         told[code] = {"content": {media_type: {"example": example}}}
     for status in problems:
         told[status] = {
-            "model": ProblemAnswer,
             "description": HTTPStatus(status).phrase,
-            "content": {"application/problem+json": {"example": _problem(status)}},
+            "content": {"application/problem+json": {"schema": {"$ref": PROBLEM}, "example": _problem(status)}},
         }
     return told
 

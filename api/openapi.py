@@ -7,6 +7,8 @@ from typing import Any, cast
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.schemas import ProblemAnswer
+
 DESCRIPTION = (
     "Takes untrusted evaluation scripts and gives back evidence. Every error is problem+json (RFC 9457) with a `code`."
 )
@@ -18,7 +20,8 @@ def described(app: FastAPI) -> dict[str, Any]:
     for path in cast("dict[str, dict[str, Any]]", document["paths"]).values():
         for operation in path.values():
             operation["responses"].pop("422", None)
-    schemas = document["components"]["schemas"]
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas["ProblemAnswer"] = ProblemAnswer.model_json_schema()
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     return document

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
 from sqlalchemy import DateTime, Dialect, String, Text, TypeDecorator
 
 T = TypeVar("T")
@@ -62,7 +64,13 @@ class Document(TypeDecorator[T], Generic[T]):
 
     def process_bind_param(self, value: T | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - named by SQLAlchemy
         """Only ASCII, so that no database minds what a script has written."""
-        return None if value is None else self._adapter.dump_json(value, ensure_ascii=True).decode("ascii")
+        if value is None:
+            return None
+        try:
+            return self._adapter.dump_json(value, ensure_ascii=True).decode("ascii")
+        except PydanticSerializationError:  # half a surrogate pair, in words of a script: nothing could read it back
+            text = json.dumps(self._adapter.dump_python(value, mode="json"), ensure_ascii=False)
+            return json.dumps(json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")))
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> T | None:  # noqa: ARG002 - named by SQLAlchemy
         """The value, with defaults for fields that are younger than the row."""

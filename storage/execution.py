@@ -101,7 +101,8 @@ def _with_result(
     if not report.has_result:
         return stored, None
     content = canonical_json(report.result)
-    large = len(content) > INLINE_RESULT_BYTES
+    # Half a surrogate pair survives in a blob alone, so whatever may hold one goes there
+    large = len(content) > INLINE_RESULT_BYTES or b"\\ud" in content
     digest = hashlib.sha256(content).hexdigest()
     if large:
         keep(connection, row.tenant, content)

@@ -224,3 +224,17 @@ async def test_the_journaled_receipt_holds_nothing_that_the_script_wrote(
     receipt = (await journal.read(A))[-1]
     assert receipt.payload["outcome"] == "completed"
     assert "the script's" not in receipt.model_dump_json()
+
+
+async def test_half_a_surrogate_pair_costs_no_receipt(evaluations: Evaluations):
+    await bring(evaluations, Status.EXECUTING)
+    report = a_report({"text": "\ud800"}).model_copy(update={"message": "\udfff!"})
+
+    kept = await evaluations.record_receipt(A, report, (), USE, later(5))
+
+    record = await evaluations.find(A)
+    assert kept
+    assert record is not None
+    assert record.report is not None
+    assert record.report.message == "\ufffd!"
+    assert await evaluations.result(record) == {"text": "\ud800"}

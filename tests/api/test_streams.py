@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from api.event_stream import EventStream
+from api.rate_limits import StreamSlots
+from api.services import Services
+from api.settings import ApiSettings
+from storage.keys import ApiKeys
+from tests.api import stories
+from tests.api.conftest import EVERYTHING, ROOT, listening, submitted
+
+DEADLINE = 20
+"""Seconds that a broken stream may hang a test."""
+
+
+@dataclass
+class Event:
+    id: str
+    name: str
+    data: dict[str, Any]
+
+
+async def told(lines: AsyncIterator[str]) -> AsyncIterator[Event]:
+    fields: dict[str, str] = {}
+    async for line in lines:
+        if not line and "data" in fields:
+            yield Event(fields["id"], fields["event"], json.loads(fields["data"]))
+            fields = {}
+        elif line and not line.startswith(":"):
+            name, _, value = line.partition(": ")
+            fields[name] = value
+
+
+async def stream(url: str, headers: httpx.Headers, after: str = "", stop_after: int = 10_000) -> list[Event]:
+    """The events of one connection, until it ends or so many have come."""
+    events: list[Event] = []
+    resume = {"Last-Event-ID": after} if after else {}
+    async with (
+        asyncio.timeout(DEADLINE),
+        httpx.AsyncClient(headers=headers, timeout=DEADLINE) as client,
+        client.stream("GET", url, headers=resume) as response,
+    ):
+        if response.status_code == 204:
+            return []
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert "no-store" in response.headers["cache-control"]
+        async with aclosing(told(response.aiter_lines())) as coming:
+            async for event in coming:
+                events.append(event)
+                if len(events) >= stop_after:
+                    break
+    return events
+
+
+def texts(events: list[Event]) -> list[str]:
+    return [event.data["payload"]["text"] for event in events if event.name == "log"]
+
+
+async def test_a_stream_tells_all_from_the_beginning_to_the_end(client: httpx.AsyncClient, services: Services):
+    evaluation_id = await submitted(client)
+    await stories.execute(services, evaluation_id)
+    await stories.print_lines(services, evaluation_id, "one", "two")
+
+    async with listening(services) as url:
+        watching = asyncio.create_task(stream(f"{url}{ROOT}/{evaluation_id}/events", client.headers))
+        await asyncio.sleep(0.3)
+        await stories.print_lines(services, evaluation_id, "three", first=3)
+        await client.post(f"{ROOT}/{evaluation_id}/stop")
+        await stories.conclude_stop(services, evaluation_id)
+        events = await watching
+
+    statuses = [event.data["payload"]["status"] for event in events if event.name == "status"]
+    assert statuses == ["queued", "pending_validation", "validated", "executing", "stopping", "stopped"]
+    assert texts(events) == ["one", "two", "three"]
+    assert (events[-1].name, events[-1].data) == ("end", {"reason": "ended"})
+
+
+async def test_a_cut_stream_resumes_without_loss_or_double(client: httpx.AsyncClient, services: Services):
+    evaluation_id = await submitted(client)
+    await stories.execute(services, evaluation_id)
+    lines = [f"{n}" for n in range(300)]
+    await stories.print_lines(services, evaluation_id, *lines)
+    await client.post(f"{ROOT}/{evaluation_id}/stop")
+    await stories.conclude_stop(services, evaluation_id)
+
+    seen: list[Event] = []
+    async with listening(services) as url:
+        while not seen or seen[-1].name != "end":
+            after = seen[-1].id if seen else ""
+            seen += await stream(f"{url}{ROOT}/{evaluation_id}/events", client.headers, after, stop_after=37)
+
+    assert texts(seen) == lines
+
+
+async def test_a_stream_that_was_told_everything_is_not_opened_again(client: httpx.AsyncClient, services: Services):
+    evaluation_id = await submitted(client)
+    await stories.complete(services, evaluation_id)
+
+    async with listening(services) as url:
+        events = await stream(f"{url}{ROOT}/{evaluation_id}/events", client.headers)
+        again = await stream(f"{url}{ROOT}/{evaluation_id}/events", client.headers, events[-1].id)
+
+    assert again == []
+
+
+async def test_watchers_who_join_at_any_moment_see_the_same(client: httpx.AsyncClient, services: Services):
+    evaluation_id = await submitted(client)
+    await stories.execute(services, evaluation_id)
+
+    async with listening(services) as url:
+        watching: list[asyncio.Task[list[Event]]] = []
+        for n in range(12):
+            watching.append(asyncio.create_task(stream(f"{url}{ROOT}/{evaluation_id}/events", client.headers)))
+            await stories.print_lines(services, evaluation_id, *(f"{n}.{m}" for m in range(20)), first=1 + n * 20)
+            await asyncio.sleep(0.02)
+        await client.post(f"{ROOT}/{evaluation_id}/stop")
+        await stories.conclude_stop(services, evaluation_id)
+        seen = [texts(events) for events in await asyncio.gather(*watching)]
+
+    assert seen == [[f"{n}.{m}" for n in range(12) for m in range(20)]] * 12
+
+
+async def test_all_watchers_together_cost_one_query_at_a_time(client: httpx.AsyncClient, services: Services):
+    evaluation_id = await submitted(client)
+    reads = 0
+    read_many = services.journal.read_many
+
+    async def counted(after: Any, limit: int) -> Any:
+        nonlocal reads
+        reads += 1
+        return await read_many(after, limit)
+
+    services.journal.read_many = counted  # pyright: ignore[reportAttributeAccessIssue]
+    async with listening(services) as url:
+        watching = [
+            asyncio.create_task(stream(f"{url}{ROOT}/{evaluation_id}/events", client.headers)) for _ in range(20)
+        ]
+        await asyncio.sleep(1)
+        seen_by_twenty = reads
+        await client.post(f"{ROOT}/{evaluation_id}/stop")
+        await stories.conclude_stop(services, evaluation_id)
+        await asyncio.gather(*watching)
+        await asyncio.sleep(0.2)
+        idle = reads
+        await asyncio.sleep(0.5)
+
+    assert 0 < seen_by_twenty <= 25
+    assert reads == idle  # nobody watches
+
+
+async def test_a_stream_has_a_longest_life(client: httpx.AsyncClient, services: Services, settings: ApiSettings):
+    evaluation_id = await submitted(client)
+    brief = replace(services, settings=settings.model_copy(update={"stream_seconds": 0.3}))
+
+    async with listening(brief) as url:
+        events = await stream(f"{url}{ROOT}/{evaluation_id}/events", client.headers)
+
+    assert events[-1].data == {"reason": "longest_life"}
+
+
+async def test_a_quiet_stream_gives_signs_of_life(client: httpx.AsyncClient, services: Services):
+    evaluation_id = await submitted(client)
+
+    async with (
+        listening(services) as url,
+        httpx.AsyncClient(headers=client.headers) as watcher,
+        asyncio.timeout(DEADLINE),
+        watcher.stream("GET", f"{url}{ROOT}/{evaluation_id}/events") as response,
+    ):
+        beats = 0
+        async for line in response.aiter_lines():
+            beats += line.startswith(":")
+            if beats >= 3:
+                break
+
+    assert beats == 3
+
+
+async def test_a_key_holds_so_many_streams_and_gets_them_back(client: httpx.AsyncClient, services: Services):
+    evaluation_id = await submitted(client)
+    few = replace(services, stream_slots=StreamSlots(1))
+
+    async with listening(few) as url, httpx.AsyncClient(headers=client.headers) as watcher:
+        place = f"{url}{ROOT}/{evaluation_id}/events"
+        async with watcher.stream("GET", place) as first:
+            refused = await watcher.get(place)
+            assert first.status_code == 200
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                async with watcher.stream("GET", place) as again:
+                    if again.status_code == 200:
+                        break
+                await asyncio.sleep(0.05)
+
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_streams")
+    assert "retry-after" in refused.headers
+
+
+async def test_a_revoked_key_stops_listening(
+    client: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+):
+    evaluation_id = await submitted(client)
+    monkeypatch.setattr("api.event_stream.KEY_CHECK_SECONDS", 0.1)
+    key = await ApiKeys(services.database).create("tenant-a", "test", EVERYTHING, None)
+    record = await services.evaluations.find(evaluation_id)
+    assert record is not None
+    stream = EventStream(services, record, 0, f"Bearer {key.secret}")
+
+    await services.keys.revoke(key.key_id)
+    async with asyncio.timeout(DEADLINE):
+        events = [event async for event in stream.events()]
+
+    assert events[-1].data == {"reason": "key_revoked"}
+
+
+async def test_a_slow_watcher_is_dropped_and_told_why(
+    client: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+):
+    evaluation_id = await submitted(client)
+    await stories.execute(services, evaluation_id)
+    monkeypatch.setattr("api.journal_feed.MAX_BEHIND", 10)
+    record = await services.evaluations.find(evaluation_id)
+    assert record is not None
+    told: list[str] = []
+    reasons: list[Any] = []
+
+    async with asyncio.timeout(DEADLINE):
+        async for event in EventStream(services, record, 0, client.headers["authorization"]).events():
+            told.append(event.name)
+            if event.name == "heartbeat" and told.count("heartbeat") == 1:  # it has joined, and now it sleeps
+                await stories.print_lines(services, evaluation_id, *(f"{n}" for n in range(30)))
+                await asyncio.sleep(0.6)
+            reasons = [event.data]
+
+    assert reasons == [{"reason": "too_slow"}]
+
+
+async def test_the_same_comes_over_a_websocket(client: httpx.AsyncClient, services: Services):
+    evaluation_id = await submitted(client)
+    await stories.execute(services, evaluation_id)
+    await stories.print_lines(services, evaluation_id, "one", "two")
+    await client.post(f"{ROOT}/{evaluation_id}/stop")
+    await stories.conclude_stop(services, evaluation_id)
+
+    async with listening(services) as url, asyncio.timeout(DEADLINE):
+        place = f"{url}{ROOT}/{evaluation_id}"
+        told = await stream(f"{place}/events", client.headers)
+        ws = f"ws{place.removeprefix('http')}/ws"
+        headers = {"Authorization": client.headers["authorization"]}
+        async with connect(ws, additional_headers=headers) as socket:
+            heard = [json.loads(message) async for message in socket]
+        async with connect(f"{ws}?after={heard[3]['id']}", additional_headers=headers) as socket:
+            resumed = [json.loads(message) async for message in socket]
+
+    events = [message for message in heard if message["event"] != "heartbeat"]
+    rest = [message for message in resumed if message["event"] != "heartbeat"]
+    assert [(m["id"], m["event"], m["data"]) for m in events] == [(e.id, e.name, e.data) for e in told]
+    assert rest == events[4:]
+
+
+async def test_a_websocket_that_speaks_is_closed(client: httpx.AsyncClient, services: Services):
+    evaluation_id = await submitted(client)
+
+    async with listening(services) as url, asyncio.timeout(DEADLINE):
+        ws = f"ws{url.removeprefix('http')}{ROOT}/{evaluation_id}/ws"
+        async with connect(ws, additional_headers={"Authorization": client.headers["authorization"]}) as socket:
+            await socket.send("hello")
+            with pytest.raises(ConnectionClosed) as closed:
+                while True:
+                    await socket.recv()
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1008
+
+
+@pytest.mark.parametrize(("secret", "status"), [("", 401), ("Bearer nonsense", 401)])
+async def test_a_websocket_without_a_key_is_answered_with_a_problem(
+    secret: str, status: int, client: httpx.AsyncClient, services: Services
+):
+    evaluation_id = await submitted(client)
+
+    async with listening(services) as url:
+        ws = f"ws{url.removeprefix('http')}{ROOT}/{evaluation_id}/ws"
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(ws, additional_headers={"Authorization": secret}):
+                pass
+
+    assert refused.value.response.status_code == status
+    assert json.loads(refused.value.response.body or b"{}")["code"] == "unauthorized"
