@@ -82,6 +82,7 @@ async def launch(command: Sequence[str], uid: int | None, *, tells_child: bool) 
     try:
         return Launched(process, await _child_told(told))
     except BaseException:
+        kill_descendants(process.pid)  # first: a child that waits for its parent's word does not die with it
         with suppress(ProcessLookupError):
             process.kill()
         _, complaint = await process.communicate()
@@ -135,21 +136,19 @@ def _kill(launcher: int, runner: int, cgroup: RunCgroup | None) -> None:
 
 
 async def _child_told(told: int) -> int:
-    """The runner's process id, as bubblewrap tells it."""
+    """The runner's process id, as bubblewrap tells it. To be read whole: a closed pipe would end bubblewrap halfway."""
     loop = asyncio.get_running_loop()
     there = loop.create_future()
     words = b""
     loop.add_reader(told, lambda: there.done() or there.set_result(None))
     try:
-        while b"child-pid" not in words or b"," not in words.partition(b"child-pid")[2]:
+        while b"}" not in words:
             await there
             there = loop.create_future()
             part = os.read(told, 4096)
             if not part:
                 raise SandboxUnavailable("the sandbox ended before it had begun")
             words += part
-            if b"}" in words:
-                break
     finally:
         loop.remove_reader(told)
     digits = words.partition(b'"child-pid":')[2].split(b",")[0].split(b"}")[0].strip()
