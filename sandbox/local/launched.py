@@ -81,12 +81,12 @@ async def launch(command: Sequence[str], uid: int | None, *, tells_child: bool) 
         return Launched(process, process.pid)
     try:
         return Launched(process, await _child_told(told))
-    except BaseException:
+    except BaseException as error:
         kill_descendants(process.pid)  # first: a child that waits for its parent's word does not die with it
         with suppress(ProcessLookupError):
             process.kill()
         _, complaint = await process.communicate()
-        if not complaint:
+        if not complaint or not isinstance(error, SandboxUnavailable):
             raise
         raise SandboxUnavailable(f"{Path(command[0]).name} failed: {_one_line(complaint)}") from None
     finally:
