@@ -64,17 +64,24 @@ class PodExecution:
                 if await self._records.stop_ordered(evaluation.evaluation_id) is not None:
                     return ExecutionReport(outcome=RunOutcome.STOPPED, message="stopped before it began")
                 request = execution_request(evaluation, script)
-                await self._begin(evaluation, request.run_id)
+                if not await self._begin(evaluation, request.run_id):
+                    return ExecutionReport(outcome=RunOutcome.STOPPED, message="stopped before it began")
             with told_to_temporal(final=True):
                 report, findings = await self._run(task, request, model)
                 return await seen_through(self._record(evaluation, report, findings, model.use))
 
-    async def _begin(self, evaluation: Evaluation, run_id: str) -> None:
-        """Begin, once and for all. Raises WorkerLost where an earlier attempt had begun, of which nothing is left."""
+    async def _begin(self, evaluation: Evaluation, run_id: str) -> bool:
+        """Begin, once and for all. False where a stop was faster.
+
+        Raises WorkerLost where an earlier attempt had begun, of which nothing is left then.
+        """
         evaluation_id = evaluation.evaluation_id
-        if not await self._records.begin_execution(evaluation_id, run_id, self._worker, now()):
-            await self._sandbox.kill(run_id)
-            raise WorkerLost("the worker that had begun the execution is gone")
+        if await self._records.begin_execution(evaluation_id, run_id, self._worker, now()):
+            return True
+        await self._sandbox.kill(run_id)
+        if await self._records.stop_ordered(evaluation_id) is not None:
+            return False
+        raise WorkerLost("the worker that had begun the execution is gone")
 
     async def _run(
         self, task: ExecutionTask, request: RunRequest, model: BoundModel

@@ -58,7 +58,7 @@ class EvaluationWorkflow:
         self._id = evaluation.evaluation_id
         self._policy = evaluation.policy
         self._status = Status.QUEUED
-        self._stage: Stage | None = None
+        self._stage: Stage | None = Stage.QUICK_CHECKS
         self._verdict: Verdict | None = None
         self._review = Review()
         self._stop: StopOrder | None = None
@@ -67,6 +67,7 @@ class EvaluationWorkflow:
         self._rejection: Decision | None = None
         self._note = ""
         """What else a person should know, in our own words."""
+        self._show()
 
     @workflow.run
     async def run(self, evaluation: Evaluation) -> EvaluationEnd:  # noqa: ARG002 - __init__ has it
@@ -230,10 +231,9 @@ class EvaluationWorkflow:
         self._end = end = end.model_copy(update={"verdict": end.verdict or self._verdict})
         self._verdict, stage = end.verdict, end.cause.stage if end.cause else self._stage
         self._move(end.status, stage)
-        review = self._review
-        conclusion = Conclusion(
-            end=end, at=workflow.now(), findings=review.findings, findings_digest=review.findings_digest
-        )
+        review, report = self._review, self._work.report
+        findings = review.findings + (report.findings if report else ())
+        conclusion = Conclusion(end=end, at=workflow.now(), findings=findings, findings_digest=review.findings_digest)
         await workflow.execute_activity_method(
             RecordKeeping.conclude, conclusion, **recording_options("conclude", f"write the end down: {end.status}")
         )
@@ -255,6 +255,8 @@ class EvaluationWorkflow:
 
     def _move(self, status: Status, stage: Stage | None) -> None:
         """Go on, and let everybody see it."""
+        if (status, stage) == (self._status, self._stage):
+            return
         self._status, self._stage = status, stage
         workflow.upsert_search_attributes(  # pyright: ignore[reportUnknownMemberType] - the SDK leaves a type open
             search_attributes.progress(status, stage, self._verdict)

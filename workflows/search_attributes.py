@@ -31,6 +31,7 @@ def at_start(evaluation: Evaluation) -> TypedSearchAttributes:
     return TypedSearchAttributes(
         [
             SearchAttributePair(STATUS, Status.QUEUED.value),
+            SearchAttributePair(STAGE, Stage.QUICK_CHECKS.value),
             SearchAttributePair(TENANT, evaluation.tenant[:MAX_KEYWORD]),
             SearchAttributePair(MODEL, evaluation.model_id[:MAX_KEYWORD]),
             SearchAttributePair(QUEUED_AT, evaluation.queued_at),

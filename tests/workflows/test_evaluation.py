@@ -96,6 +96,20 @@ async def test_the_fate_of_the_script_is_the_end(
     assert (end.cause.stage, end.cause.code, end.cause.message) == (Stage.POD_EXECUTION, outcome, "the limit's words")
 
 
+async def test_what_the_execution_showed_is_recorded_behind_the_review(client: Client, evaluation: Evaluation) -> None:
+    stage, noticed, shown = Stage.STATIC_ANALYSIS, a_finding(Severity.LOW, "early"), a_finding(Severity.HIGH, "late")
+    execution = ExecutionReport(outcome=RunOutcome.STOPPED, findings=(shown,))
+    stand_ins = StandIns(reports={stage: [a_report(stage, noticed)]}, execution=execution)
+
+    async with at_work(client, stand_ins) as workflows:
+        await workflows.start(evaluation)
+        end = await end_of(client, evaluation)
+
+    assert end.cause is not None
+    assert (end.status, end.cause.code, end.cause.message) == (Status.FAILED, "suspicious_patterns", "late")
+    assert stand_ins.ends[0].findings == (noticed, shown)
+
+
 async def test_search_attributes_tell_where_it_is_and_whose(client: Client, evaluation: Evaluation) -> None:
     async with at_work(client, StandIns()) as workflows:
         await workflows.start(evaluation)
