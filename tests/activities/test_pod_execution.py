@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime
 from hashlib import sha256
 
 import pytest
@@ -135,6 +136,22 @@ async def test_nothing_is_begun_once_a_stop_was_ordered() -> None:
 
     assert report.outcome is RunOutcome.STOPPED
     assert (platform.sandbox.asked, platform.records.begun) == ([], {})
+
+
+async def test_a_stop_between_the_look_and_the_begin_is_a_stop_and_no_lost_worker() -> None:
+    class Racing(MemoryRecords):
+        async def begin_execution(self, evaluation_id: str, run_id: str, worker: str, at: datetime) -> bool:
+            self.stops[evaluation_id] = StopOrder(reason="a moment before")
+            return False
+
+    platform = Platform(Scene())
+    platform.records = Racing()
+    platform.records.keep(EVALUATION.tenant, SCRIPT)
+
+    report = await platform.start()
+
+    assert report.outcome is RunOutcome.STOPPED
+    assert not platform.sandbox.asked
 
 
 async def test_an_ordered_stop_ends_the_run_without_any_signal() -> None:
