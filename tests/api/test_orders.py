@@ -43,7 +43,7 @@ async def test_a_stop_that_waits_is_answered_when_everything_is_dead(client: htt
     evaluation_id = await submitted(client)
 
     waiting = asyncio.create_task(client.post(f"{ROOT}/{evaluation_id}/stop", params={"wait": 20}))
-    while await services.evaluations.stop_ordered(evaluation_id) is None:
+    while await services.evaluations.stop_ordered(evaluation_id) is None:  # noqa: ASYNC110 - it is in the database
         await asyncio.sleep(0.01)
     await stories.conclude_stop(services, evaluation_id)
     async with asyncio.timeout(15):

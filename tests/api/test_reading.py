@@ -62,9 +62,7 @@ async def test_the_workflow_is_believed_where_it_is_further_on(client: httpx.Asy
     assert (body["status"], body["stage"], body["source"]) == ("pending_validation", "static_analysis", "workflow")
 
 
-async def test_the_record_is_believed_where_the_workflow_trails(
-    client: httpx.AsyncClient, services: Services, workflows: FakeWorkflows
-):
+async def test_the_record_is_believed_where_the_workflow_trails(client: httpx.AsyncClient, workflows: FakeWorkflows):
     evaluation_id = await submitted(client)
     workflows.reports[evaluation_id] = StatusReport(evaluation_id=evaluation_id, status=Status.QUEUED)
     await client.post(f"{ROOT}/{evaluation_id}/stop")
