@@ -35,6 +35,8 @@ WRITE_PAUSES = (0.2, 0.6, 1.5)
 WATCH_SILENCE_SECONDS = 75.0
 """Longer than the minute between bookmarks: a watch that says nothing for so long is dead."""
 PING_SECONDS = 10.0
+GOODBYE_SECONDS = 0.25
+"""For TLS connections to end; aiohttp does not wait for them."""
 STDIN, STDOUT = 0, 1
 """Channels of an attached stream."""
 MAX_SENT = 256 * 1024
@@ -108,6 +110,7 @@ class Cluster:
             yield cls(client)
         finally:
             await client.close()
+            await asyncio.sleep(GOODBYE_SECONDS)
 
     async def version(self) -> str:
         """The server's version."""

@@ -1,0 +1,246 @@
+"""Runs in real pods: how they end, what is left of them, and what happens when something between is cut."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.errors import ImageUnavailable, PodRefused, Unschedulable
+from domain.model_calls import ModelAnswer, ModelRequest
+from domain.outcomes import RunOutcome
+from domain.runs import RunPurpose, RunReport, RunRequest
+from sandbox.kubernetes.backend import KubernetesSandbox
+from sandbox.kubernetes.manifest import pod_name
+from sandbox.port import Began, Printed, RunEvent
+from tests.sandbox.kubernetes.world import ENVIRONMENTS, EXECUTIONS, TOOLS, TRIALS, World
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+async def sandbox(world: World) -> AsyncIterator[KubernetesSandbox]:
+    async with KubernetesSandbox.opened(world.kubeconfig, world.placement(), ENVIRONMENTS) as each:
+        yield each
+
+
+def a_run(script: str, **parts: Any) -> RunRequest:
+    return RunRequest(
+        **{
+            "run_id": f"eval_{secrets.token_hex(8)}-execution",
+            "purpose": RunPurpose.EXECUTION,
+            "script": script.encode(),
+            "model_id": "m",
+            "environment": "default",
+            "timeout_seconds": 30,
+            **parts,
+        }
+    )
+
+
+class Seen:
+    """Watches a run."""
+
+    def __init__(self) -> None:
+        self.events: list[RunEvent] = []
+        self.began = asyncio.Event()
+        self.printed = asyncio.Event()
+        self.stop = asyncio.Event()
+
+    async def watch(self, event: RunEvent) -> None:
+        self.events.append(event)
+        if isinstance(event, Began):
+            self.began.set()
+        if isinstance(event, Printed):
+            self.printed.set()
+
+    @property
+    def lines(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Printed)]
+
+    async def run(self, sandbox: KubernetesSandbox, request: RunRequest) -> RunReport:
+        return await sandbox.run(request, answer=echo, watch=self.watch, stop=self.stop)
+
+
+async def echo(request: ModelRequest) -> ModelAnswer:
+    return ModelAnswer(call=request.call, text=request.messages[-1].content.upper())
+
+
+def pods_of(world: World, run_id: str) -> str:
+    return world.kubectl("get", "pod", "-n", EXECUTIONS, pod_name(run_id), "--ignore-not-found", "-o", "name").stdout
+
+
+SPIN = "import os\nos.fork()\nprint('spinning', flush=True)\nwhile True: pass\n"
+
+
+async def test_a_script_gets_its_answers_and_gives_its_result(sandbox: KubernetesSandbox) -> None:
+    seen = Seen()
+
+    report = await seen.run(
+        sandbox, a_run("def evaluate_model(model):\n    print('a')\n    return model.generate('b')")
+    )
+
+    assert (report.outcome, report.result, seen.lines) == (RunOutcome.COMPLETED, "B", ["a"])
+    assert (report.receipt, report.isolation.level) == (True, 2)
+    assert all(report.isolation.checks.values())
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome"),
+    [
+        ("raise SystemExit(3)", RunOutcome.NONZERO_EXIT),
+        ("1/0", RunOutcome.EXCEPTION),
+        ("x = bytearray(900 << 20)", RunOutcome.MEMORY_LIMIT),
+        ("open('/tmp/a', 'wb').write(bytes(80 << 20))", RunOutcome.DISK_LIMIT),
+        ("import os\nos.kill(os.getpid(), 9)", RunOutcome.SIGNALLED),
+        ("while True: print('x' * 1000)", RunOutcome.OUTPUT_LIMIT),
+        ("import time\ntime.sleep(60)", RunOutcome.TIMED_OUT),
+    ],
+)
+async def test_a_script_ends_as_it_would_locally(script: str, outcome: RunOutcome, sandbox: KubernetesSandbox) -> None:
+    report = await Seen().run(sandbox, a_run(script, timeout_seconds=8))
+
+    assert report.outcome is outcome
+
+
+async def test_no_pod_is_left(sandbox: KubernetesSandbox, world: World) -> None:
+    request = a_run("print(1)")
+
+    await Seen().run(sandbox, request)
+    for _ in range(100):
+        if not pods_of(world, request.run_id):
+            break
+        await asyncio.sleep(0.1)
+
+    assert pods_of(world, request.run_id) == ""
+
+
+async def test_a_stop_ends_a_spinning_script_and_its_pod(sandbox: KubernetesSandbox, world: World) -> None:
+    seen, request = Seen(), a_run(SPIN)
+    running = asyncio.create_task(seen.run(sandbox, request))
+    await asyncio.wait_for(seen.printed.wait(), 60)
+
+    seen.stop.set()
+    report = await asyncio.wait_for(running, 30)
+
+    assert report.outcome is RunOutcome.STOPPED
+    assert pods_of(world, request.run_id) == ""
+
+
+async def test_a_pod_that_is_only_starting_is_stopped_too(sandbox: KubernetesSandbox, world: World) -> None:
+    seen, request = Seen(), a_run("print(1)")
+    seen.stop.set()
+
+    report = await seen.run(sandbox, request)
+
+    assert (report.outcome, report.reached_script) == (RunOutcome.STOPPED, False)
+    assert pods_of(world, request.run_id) == ""
+
+
+async def test_a_kill_from_another_process_ends_the_run(sandbox: KubernetesSandbox, world: World) -> None:
+    seen, request = Seen(), a_run(SPIN)
+    running = asyncio.create_task(seen.run(sandbox, request))
+    await asyncio.wait_for(seen.printed.wait(), 60)
+
+    async with KubernetesSandbox.opened(world.kubeconfig, world.placement(), ENVIRONMENTS) as other:
+        assert request.run_id in await other.runs()
+        killed = await other.kill(request.run_id)
+        again = await other.kill(request.run_id)
+    report = await asyncio.wait_for(running, 30)
+
+    assert (killed, again) == (True, False)
+    assert report.outcome is RunOutcome.STOPPED
+
+
+async def test_a_cancelled_run_leaves_nothing_alive(sandbox: KubernetesSandbox, world: World) -> None:
+    seen, request = Seen(), a_run(SPIN)
+    running = asyncio.create_task(seen.run(sandbox, request))
+    await asyncio.wait_for(seen.printed.wait(), 60)
+
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert pods_of(world, request.run_id) == ""
+
+
+async def test_another_pod_of_the_same_name_is_a_conflict(sandbox: KubernetesSandbox) -> None:
+    seen, request = Seen(), a_run(SPIN)
+    running = asyncio.create_task(seen.run(sandbox, request))
+    await asyncio.wait_for(seen.printed.wait(), 60)
+
+    try:
+        with pytest.raises(PodRefused, match="another pod"):
+            await Seen().run(sandbox, request.model_copy(update={"timeout_seconds": 31}))
+    finally:
+        seen.stop.set()
+        await running
+
+
+async def test_an_image_that_is_not_there_is_ours_and_is_said_at_once(world: World) -> None:
+    reference = f"localhost/airlock/default@sha256:{'0' * 64}"
+    placement = world.placement()
+    absent = placement.images["default"].model_copy(update={"reference": reference})
+    async with KubernetesSandbox.opened(
+        world.kubeconfig, placement.model_copy(update={"images": {"default": absent}}), ENVIRONMENTS
+    ) as sandbox:
+        with pytest.raises(ImageUnavailable):
+            await asyncio.wait_for(Seen().run(sandbox, a_run("print(1)")), 30)
+
+
+async def test_a_runtime_class_that_is_not_there_is_refused(world: World) -> None:
+    placement = world.placement(runtime_class="absent")
+    async with KubernetesSandbox.opened(world.kubeconfig, placement, ENVIRONMENTS) as sandbox:
+        with pytest.raises(PodRefused):
+            await Seen().run(sandbox, a_run("print(1)"))
+
+
+async def test_a_used_up_quota_may_pass(world: World) -> None:
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "nothing", "namespace": TRIALS},
+        "spec": {"hard": {"pods": "0"}},
+    }
+    world.kubectl("apply", "-f", "-", given=quota)
+    try:
+        async with KubernetesSandbox.opened(world.kubeconfig, world.placement(TRIALS), ENVIRONMENTS) as sandbox:
+            with pytest.raises(Unschedulable) as refused:
+                await Seen().run(sandbox, a_run("print(1)"))
+    finally:
+        world.kubectl("delete", "-f", "-", given=quota)
+
+    assert refused.value.retryable
+
+
+@pytest.mark.parametrize(("account", "namespace"), [("airlock-execution", EXECUTIONS), ("airlock-validation", TRIALS)])
+async def test_the_rights_of_a_role_are_enough(account: str, namespace: str, world: World, tmp_path: Path) -> None:
+    kubeconfig = world.as_role(account, tmp_path)
+    async with KubernetesSandbox.opened(kubeconfig, world.placement(namespace), ENVIRONMENTS) as sandbox:
+        isolation = await sandbox.probe()
+
+    assert isolation.level == 2
+
+
+async def test_a_restarted_api_server_costs_no_line_and_doubles_none(sandbox: KubernetesSandbox) -> None:
+    if not (TOOLS / "ctl").exists():
+        pytest.skip("the API server can be restarted on our own cluster only")
+    count = 400
+    script = f"import time\nfor n in range({count}):\n    print(n, flush=True)\n    time.sleep(0.03)\n"
+    seen = Seen()
+    running = asyncio.create_task(seen.run(sandbox, a_run(script, timeout_seconds=60)))
+    await asyncio.wait_for(seen.printed.wait(), 60)
+
+    for action in ("kill", "start"):
+        await asyncio.to_thread(
+            subprocess.run, [str(TOOLS / "ctl"), action, "apiserver"], capture_output=True, check=True, timeout=60
+        )
+    report = await asyncio.wait_for(running, 120)
+
+    assert seen.lines == [str(n) for n in range(count)]
+    assert (report.outcome, report.receipt) == (RunOutcome.COMPLETED, True)
