@@ -46,6 +46,14 @@ class Bindings:
         """The only function of that name, None where there is none or more than one."""
         return self._functions.get(name)
 
+    def method(self, node: ast.Attribute) -> ast.FunctionDef | ast.Lambda | None:
+        """The static method that `Class.name` means, None where it is no such thing."""
+        if not isinstance(node.value, ast.Name) or node.value.id not in self._classes:
+            return None
+        own = self.function(node.attr)
+        decorators = own.decorator_list if isinstance(own, ast.FunctionDef) else []
+        return own if any(isinstance(each, ast.Name) and each.id == "staticmethod" for each in decorators) else None
+
     def _last(self, name: str, place: Place) -> ast.expr | None:
         scope = self._scope_at(place)
         own = True

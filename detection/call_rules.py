@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 
 from detection.disguises import as_code
@@ -36,7 +37,9 @@ from detection.static_tables import (
     TEXT_RUNNERS,
     UNPICKLERS,
 )
+from detection.templates import template
 
+_DUNDER = re.compile(r"__\*+(?:__)?|\*+__")
 _REPLACERS = frozenset({"update", "setdefault", "__setitem__"})
 _MUTATORS = _REPLACERS | {"insert", "append", "extend", "clear"}
 MAX_PATH = 1024
@@ -78,6 +81,8 @@ def _attribute_notes(node: ast.Call, resolver: Resolver, called: Meanings) -> It
     if text is None and owners & GUARDED_MODULES:
         computed = _is_computed(node.args[1], resolver)
         yield note_at("hidden_dynamic_code" if computed else "computed_attribute", node, evidence=min(owners))
+    elif text is None and _DUNDER.fullmatch(template(node.args[1], resolver)):
+        yield note_at("hidden_introspection" if resolver.names_internals else "computed_attribute", node)
     elif text is not None and text in ATTRIBUTES and not isinstance(node.args[1], ast.Constant):
         yield note_at("hidden_introspection", node, evidence=text)
 
@@ -95,11 +100,13 @@ def _import_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
 def path_notes(node: ast.BinOp, resolver: Resolver) -> Iterator[Note]:
     """`Path.home() / ".ssh" / "id_rsa"`."""
     if isinstance(node.op, ast.Div):
+        yield from _one_path_notes(node, template(node, resolver))
         yield from _one_path_notes(node, "/".join(_texts([node.left, node.right], resolver)))
 
 
 def _file_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
-    for path in _texts([*node.args, *(keyword.value for keyword in node.keywords)], resolver):
+    arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+    for path in (*_texts(arguments, resolver), *(template(each, resolver) for each in (node, *arguments))):
         yield from _one_path_notes(node, path)
 
 

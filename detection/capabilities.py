@@ -34,6 +34,7 @@ CAPABILITY_RULES: Mapping[str, frozenset[str]] = {
     ),
 }
 """Which findings show which ability."""
+_RECORD = ("score", "result", "accuracy", "pass", "status")
 _WRITES_RESULT = frozenset({"os.write", "builtins.print", "sys.stdout.write", "sys.__stdout__.write"})
 _REMOVERS = frozenset({"os.remove", "os.unlink", "os.rmdir", "shutil.rmtree", "pathlib.Path().unlink"})
 _WALKERS = frozenset({"os.walk", "os.scandir", "os.listdir", "glob.glob", "glob.iglob", "pathlib.Path().rglob"})
@@ -79,15 +80,17 @@ def correlations(
 
 def _says_score(call: ast.Call) -> bool:
     """A literal that looks like a record of results."""
-    return any(
-        isinstance(part, ast.Constant) and isinstance(part.value, str | bytes) and _is_record(part.value)
-        for part in ast.walk(call)
-    )
+    for part in ast.walk(call):
+        if isinstance(part, ast.Constant) and isinstance(part.value, str | bytes) and _is_record(part.value):
+            return True
+        if isinstance(part, ast.Dict) and any(isinstance(k, ast.Constant) and k.value in _RECORD for k in part.keys):
+            return True
+    return False
 
 
 def _is_record(value: str | bytes) -> bool:
     text = value if isinstance(value, str) else value.decode("utf-8", "replace")
-    return "{" in text and any(word in text.lower() for word in ("score", "result", "accuracy", "pass", "status"))
+    return "{" in text and any(word in text.lower() for word in _RECORD)
 
 
 def _destruction(called: Sequence[tuple[ast.Call, frozenset[str]]], resolver: Resolver) -> Iterator[Note]:

@@ -219,6 +219,9 @@ class Folder:
             if function is not None:
                 return function(*self._arguments(node, local), **self._keywords(node, local))
         if isinstance(node.func, ast.Attribute):
+            own = self._bindings.method(node.func)
+            if own is not None:
+                return self._performed(own, self._arguments(node, local), local)
             return self._method(node.func, node, local)
         return self._applied(node.func, self._arguments(node, local), local)
 
@@ -244,7 +247,12 @@ class Folder:
         own = function if isinstance(function, ast.Lambda) else None
         if isinstance(function, ast.Name) and function.id not in local:
             own = self._bindings.function(function.id)
-        if own is None or id(own) in self._open or self._called_steps > MAX_CALLED_STEPS or len(self._open) >= MAX_OPEN:
+        if own is None:
+            raise Unknown
+        return self._performed(own, values, local)
+
+    def _performed(self, own: ast.FunctionDef | ast.Lambda, values: Sequence[Any], local: Mapping[str, Any]) -> Any:
+        if id(own) in self._open or self._called_steps > MAX_CALLED_STEPS or len(self._open) >= MAX_OPEN:
             raise Unknown
         before = self._steps
         self._open.add(id(own))

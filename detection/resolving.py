@@ -21,6 +21,7 @@ Meanings = frozenset[str]
 NOTHING: Meanings = frozenset()
 
 _BUILTINS = frozenset(name for name in dir(builtins) if not name.startswith("__")) | {"__import__"}
+_BARE_INTERNALS = frozenset({"subclasses", "globals", "builtins", "closure", "loader", "mro"})
 _FOUND_IN_OTHERS = frozenset({"os", "posix", "sys", "subprocess", "builtins", "importlib"})
 """Modules that are attributes of other modules: `shutil.os`, `random._os`."""
 _READERS = frozenset({"get", "pop", "__getitem__", "setdefault"})
@@ -36,6 +37,8 @@ class Resolver:
         self._bound: set[str] = set()
         self._collect(nodes)
         self.bindings = Bindings(nodes)
+        self.names_internals = any(isinstance(node, ast.Constant) and node.value in _BARE_INTERNALS for node in nodes)
+        """Whether a word stands in the script that is the name of an interpreter's internal without its underscores."""
         self.folder = Folder(self.bindings, self.meanings)
         self._names: dict[str, Meanings] = {}
         self._known: dict[int, Meanings] = {}

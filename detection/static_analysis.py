@@ -35,7 +35,9 @@ _WEIGHTS = {
 """Bandit's severity and confidence. What is not here is worth a mention."""
 
 
-class _Opinion(TypedDict):
+class BanditOpinion(TypedDict):
+    """One issue of bandit's, as the child sends it."""
+
     test: str
     severity: str
     confidence: str
@@ -46,7 +48,7 @@ class _Opinion(TypedDict):
 
 class _Reply(TypedDict):
     notes: list[Note]
-    bandit: list[_Opinion]
+    bandit: list[BanditOpinion]
     score: float | None
 
 
@@ -82,14 +84,15 @@ class StaticAnalyser:
 
 
 def _findings(reply: _Reply) -> list[Finding]:
-    found = [*map(finding_of, reply["notes"]), *map(_from_bandit, reply["bandit"])]
+    found = [*map(finding_of, reply["notes"]), *map(opinion_finding, reply["bandit"])]
     score = reply["score"]
     if score is not None and score >= THRESHOLD:
         found.append(finding(LEARNED, f"{score:.2f} of 1"))
     return sorted(found, key=lambda each: (each.line or 0, each.column or 0))
 
 
-def _from_bandit(opinion: _Opinion) -> Finding:
+def opinion_finding(opinion: BanditOpinion) -> Finding:
+    """What bandit said, with the lighter of its own weight and the table's."""
     rule = RULES[f"bandit.{opinion['test']}"]
     weight = _WEIGHTS.get((opinion["severity"], opinion["confidence"]), Severity.INFO)
     severity = min(weight, rule.severity, key=lambda each: each.weight)

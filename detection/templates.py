@@ -1,0 +1,41 @@
+"""Text of which only parts are known: `*` stands for what only a run would tell. Standard library only."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from detection.resolving import Resolver
+
+MAX_PIECES = 50
+_FIELD = re.compile(r"\{[^{}]*\}|%[sdri]")
+
+
+def template(node: ast.expr, resolver: Resolver) -> str:
+    """`f"/proc/{os.getppid()}/environ"` as `/proc/*/environ`; `*` alone where nothing is known."""
+    known = resolver.folder.fold(node)
+    if isinstance(known, str):
+        return known
+    match node:
+        case ast.JoinedStr(values=parts):
+            return _joined(parts[:MAX_PIECES], "", resolver)
+        case ast.FormattedValue(value=value):
+            return template(value, resolver)
+        case ast.BinOp(left=ast.BinOp() | ast.JoinedStr() | ast.Constant() as left, op=ast.Add(), right=right):
+            return template(left, resolver) + template(right, resolver)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return "*" + template(right, resolver) if resolver.folder.fold(left) is None else "*"
+        case ast.BinOp(left=left, op=ast.Div(), right=right):
+            return f"{template(left, resolver)}/{template(right, resolver)}"
+        case ast.BinOp(left=ast.Constant(value=str() as text), op=ast.Mod()):
+            return _FIELD.sub("*", text)
+        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str() as text), attr="format")):
+            return _FIELD.sub("*", text)
+        case ast.Call(args=parts) if resolver.meanings(node.func) & {"os.path.join", "pathlib.Path"}:
+            return _joined(parts[:MAX_PIECES], "/", resolver)
+        case _:
+            return "*"
+
+
+def _joined(parts: list[ast.expr], by: str, resolver: Resolver) -> str:
+    return by.join(template(part, resolver) for part in parts)
