@@ -12,6 +12,7 @@ import structlog
 
 from activities.clock import now as utc_now
 from domain.errors import PlatformError, StorageUnavailable
+from domain.evaluation import EVALUATION_ID
 from domain.journal import EntryKind, NewEntry
 from domain.lifecycle import EXECUTION_ALLOWANCE, STAGE_DEADLINES, Stage, is_terminal
 from storage.journal import Journal
@@ -59,10 +60,12 @@ class Seen:
         self.told: set[Reason] = set()
 
 
-def why_to_end(seen: Seen, owner: RunOwner | None, *, execution: bool, now: datetime) -> Reason | None:
+def why_to_end(run_id: str, seen: Seen, owner: RunOwner | None, now: datetime) -> Reason | None:
     """The reason why a run must not go on; None while it may."""
-    if owner is None:
+    if owner is None and EVALUATION_ID.fullmatch(evaluation_of(run_id)):
         return Reason.OWNERLESS
+    if owner is None:  # a worker that starts tries its sandbox out
+        return Reason.OVERDUE if now - seen.first >= TRIAL_ALLOWANCE else None
     if is_terminal(owner.status):
         ended = owner.ended_at or seen.first
         return Reason.ENDED if now - min(ended, seen.first) >= END_PATIENCE else None
@@ -70,7 +73,7 @@ def why_to_end(seen: Seen, owner: RunOwner | None, *, execution: bool, now: date
         seen.stop = seen.stop or now
         if now - min(owner.stopped_at, seen.stop) >= STOP_PATIENCE:
             return Reason.STOP_ORDERED
-    if not execution:
+    if not run_id.endswith("-execution"):
         return Reason.OVERDUE if now - seen.first >= TRIAL_ALLOWANCE else None
     if owner.worker is not None and is_gone(owner.worker):
         return Reason.WORKER_GONE
@@ -123,7 +126,7 @@ class Monitor:
     async def _ended(self, sandbox: WatchedSandbox, run_id: str, owners: Mapping[str, RunOwner]) -> bool:
         evaluation_id = evaluation_of(run_id)
         owner, seen = owners.get(evaluation_id), self._seen[run_id]
-        reason = why_to_end(seen, owner, execution=run_id.endswith("-execution"), now=self._now())
+        reason = why_to_end(run_id, seen, owner, self._now())
         if reason is None:
             return False
         try:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from activities.messages import trial_run_id
 from domain.errors import StopUnconfirmed
 from domain.journal import EntryKind
 from domain.lifecycle import EXECUTION_ALLOWANCE, Status
@@ -54,10 +55,10 @@ class Clock:
         return later(self.seconds)
 
 
-def reason_after(owner: RunOwner | None, time: timedelta, *, execution: bool = True) -> Reason | None:
+def reason_after(owner: RunOwner | None, time: timedelta, run_id: str = RUN) -> Reason | None:
     seen = Seen(BEGUN)
     seen.stop = owner.stopped_at if owner else None
-    return why_to_end(seen, owner, execution=execution, now=BEGUN + time)
+    return why_to_end(run_id, seen, owner, BEGUN + time)
 
 
 def test_a_run_that_may_go_on_does() -> None:
@@ -74,8 +75,8 @@ def test_a_stop_is_first_left_to_the_runs_worker() -> None:
 def test_a_stop_from_a_clock_ahead_of_ours_is_not_waited_for_longer() -> None:
     seen, stopping = Seen(BEGUN), RUNNING._replace(status=Status.STOPPING, stopped_at=BEGUN + timedelta(hours=1))
 
-    assert why_to_end(seen, stopping, execution=True, now=BEGUN) is None
-    assert why_to_end(seen, stopping, execution=True, now=BEGUN + STOP_PATIENCE) is Reason.STOP_ORDERED
+    assert why_to_end(RUN, seen, stopping, BEGUN) is None
+    assert why_to_end(RUN, seen, stopping, BEGUN + STOP_PATIENCE) is Reason.STOP_ORDERED
 
 
 def test_a_run_ends_with_its_evaluation() -> None:
@@ -87,6 +88,11 @@ def test_a_run_ends_with_its_evaluation() -> None:
 
 def test_a_run_that_no_evaluation_owns_is_ended_at_once() -> None:
     assert reason_after(None, timedelta()) is Reason.OWNERLESS
+
+
+def test_a_worker_may_try_its_sandbox_out_as_long_as_a_trial() -> None:
+    assert reason_after(None, TRIAL_ALLOWANCE - SECOND, "probe-1") is None
+    assert reason_after(None, TRIAL_ALLOWANCE, "probe-1") is Reason.OVERDUE
 
 
 def test_a_run_ends_with_its_worker() -> None:
@@ -105,8 +111,8 @@ def test_a_run_has_its_timeout_and_the_allowance_and_no_more() -> None:
 def test_a_trial_has_the_time_of_its_stage() -> None:
     reviewed = RUNNING._replace(status=Status.PENDING_VALIDATION, begun_at=None, worker=None)
 
-    assert reason_after(reviewed, TRIAL_ALLOWANCE - SECOND, execution=False) is None
-    assert reason_after(reviewed, TRIAL_ALLOWANCE, execution=False) is Reason.OVERDUE
+    assert reason_after(reviewed, TRIAL_ALLOWANCE - SECOND, trial_run_id(A, 1)) is None
+    assert reason_after(reviewed, TRIAL_ALLOWANCE, trial_run_id(A, 1)) is Reason.OVERDUE
 
 
 async def test_a_stop_that_nobody_acts_on_is_carried_out_and_journaled(

@@ -1,0 +1,365 @@
+"""The embedded set-up in processes of its own, each of which a test can kill, end and start again.
+
+Everything is in one temporary directory, every port was free a moment ago, and only own processes are ever touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Self
+
+from temporalio.client import Client
+
+from activities.messages import execution_run_id
+from domain.errors import WorkflowsUnavailable
+from domain.evaluation import Evaluation, EvaluationConfig, ScriptRef, settle
+from domain.lifecycle import Status, is_terminal
+from domain.limits import OperatorLimits
+from domain.policy import Policy
+from sandbox.environment_description import describe_environment
+from sandbox.local.markers import RunMarker
+from storage.database import Database, migrate
+from storage.evaluations import EvaluationRecord, Evaluations, NewEvaluation
+from storage.journal import Journal
+from tests.dev_temporal import free_port, temporal_binary
+from workflows.client import Workflows, connect
+from workflows.dev_server import dev_server_arguments
+
+ROOT = Path(__file__).parents[2]
+ROLES = ("orchestrator", "validation", "execution", "records", "monitor")
+READY_SECONDS = 90.0
+LEAVE_SECONDS = 40.0
+PYTHON = Path("/usr/bin/python3")
+"""The system's own, where it is young enough: runs have a user of their own, who must be able to read it."""
+ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+@dataclass
+class Part:
+    """One process of the stack."""
+
+    name: str
+    command: Sequence[str]
+    environment: dict[str, str]
+    log: Path
+    is_ready: Callable[[], bool]
+    forget: Callable[[], object] = lambda: None
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None, f"{self.name} was not started"
+        return self.process.pid
+
+    def start(self) -> None:
+        """Start it; what it says is appended to its log."""
+        self.forget()
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.command,
+                env=self.environment,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    async def ready(self) -> None:
+        """Wait until it works."""
+        last = time.monotonic() + READY_SECONDS
+        while not await asyncio.to_thread(self.is_ready):
+            assert self.process is not None
+            assert self.process.poll() is None, f"{self.name} has ended: {self.tail()}"
+            assert time.monotonic() < last, f"{self.name} is not ready: {self.tail()}"
+            await asyncio.sleep(0.1)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to this process alone."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    async def left(self) -> int:
+        """Wait until it has ended; its exit code."""
+        assert self.process is not None
+        return await asyncio.to_thread(self.process.wait, LEAVE_SECONDS)
+
+    def end(self) -> None:
+        """Kill whatever is left of it."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def tail(self) -> str:
+        """The end of its log."""
+        return self.log.read_text("utf-8", "replace")[-2000:] if self.log.exists() else ""
+
+
+@dataclass
+class Stack:
+    """The parts, and what a test does with them. `settings` are more environment variables for every worker."""
+
+    directory: Path
+    settings: dict[str, str] = field(default_factory=dict[str, str])
+    parts: dict[str, Part] = field(default_factory=dict[str, Part])
+
+    def __post_init__(self) -> None:
+        self.temporal_port, self.ui_port, self.api_port = free_port(), free_port(), free_port()
+        self.temporal_address = f"127.0.0.1:{self.temporal_port}"
+        self.database_url = f"sqlite:///{self.directory / 'airlock.db'}"
+        self.api_url = f"http://127.0.0.1:{self.api_port}"
+        self.state = self.directory / "runs"
+        self._add("temporal", self._temporal(), {}, lambda: listens(self.temporal_port))
+        for role in ROLES:
+            self._add_worker(role)
+
+    async def __aenter__(self) -> Self:
+        """Start everything, and wait until it works."""
+        self.state.mkdir(mode=0o711)
+        environments = self.directory / "environments"
+        environments.mkdir()
+        await asyncio.to_thread(_describe_default, environments)
+        await asyncio.to_thread(migrate, self.database_url)
+        try:
+            await self.start("temporal")
+            await self.start(*ROLES)
+            await self._open()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.database.__aexit__(None, None, None)
+        del self.client, self.workflows
+        gc.collect()
+        self._end()
+
+    async def start(self, *names: str) -> None:
+        """Start parts at once, and wait until all work."""
+        for name in names:
+            self.parts[name].start()
+        for name in names:
+            await self.parts[name].ready()
+
+    async def kill(self, name: str) -> None:
+        """What the kernel does to a process without memory, and an administrator in anger."""
+        self.parts[name].signal(signal.SIGKILL)
+        await self.parts[name].left()
+
+    async def submit(
+        self,
+        script: str,
+        config: EvaluationConfig | None = None,
+        *,
+        policy: Policy | None = None,
+        workflow: bool = True,
+    ) -> str:
+        """Accept an evaluation as the API does; without `workflow` as one that dies in between. Returns its id."""
+        source = script.encode()
+        evaluation = Evaluation(
+            evaluation_id="eval_" + "".join(random.choices(ALPHABET, k=26)),
+            tenant="tests",
+            model_id="mock",
+            script=ScriptRef(sha256=sha256(source).hexdigest(), size=len(source)),
+            config=settle(config or EvaluationConfig(timeout=60), OperatorLimits()),
+            policy=policy or Policy(),
+            queued_at=datetime.now(UTC),
+        )
+        await self.evaluations.submit(NewEvaluation(evaluation=evaluation, script=source), None)
+        if workflow:
+            await self.workflows.start(evaluation)
+            await self.evaluations.mark_started(evaluation.evaluation_id)
+        return evaluation.evaluation_id
+
+    async def record(self, evaluation_id: str) -> EvaluationRecord:
+        """The row."""
+        record = await self.evaluations.find(evaluation_id)
+        assert record is not None, "an evaluation was lost"
+        return record
+
+    async def reached(self, evaluation_id: str, *statuses: Status, within: float = 120) -> EvaluationRecord:
+        """The row once it has one of these statuses. Fails where it ends with another."""
+        last = time.monotonic() + within
+        while True:
+            record = await self.record(evaluation_id)
+            if record.status in statuses:
+                return record
+            assert not is_terminal(record.status), f"it ended as {record.status}: {record.cause}"
+            assert time.monotonic() < last, f"it is still {record.status} ({record.stage})"
+            await asyncio.sleep(0.1)
+
+    async def ended(self, evaluation_ids: Iterable[str], within: float = 180) -> list[EvaluationRecord]:
+        """The rows once all have ended. Fails, naming those that have not, after `within` seconds."""
+        last = time.monotonic() + within
+        while True:
+            records = [await self.record(evaluation_id) for evaluation_id in evaluation_ids]
+            left = [(record.evaluation_id, record.status) for record in records if not is_terminal(record.status)]
+            if not left:
+                return records
+            assert time.monotonic() < last, f"{len(left)} of {len(records)} have not ended: {left[:5]}"
+            await asyncio.sleep(0.2)
+
+    def runs(self) -> dict[str, RunMarker]:
+        """What there are markers of, by run id."""
+        found = (RunMarker.model_validate_json(text) for text in map(_text, self.state.glob("*/*.run.json")) if text)
+        return {marker.run_id: marker for marker in found}
+
+    def run_processes(self) -> set[int]:
+        """Every process that belongs to a run now."""
+        parents = parents_of_all()
+        found: set[int] = set()
+        roots = {pid for marker in self.runs().values() for pid in (marker.launcher, marker.runner)}
+        while roots:
+            found |= roots
+            roots = {pid for pid, parent in parents.items() if parent in roots} - found
+        return {pid for pid in found if pid in parents}
+
+    async def begun(self, evaluation_id: str, within: float = 60) -> None:
+        """Wait until the script of an execution runs, and not only its runner."""
+        last = time.monotonic() + within
+        run = execution_run_id(evaluation_id)
+        while not any(entry.run == run for entry in await self.journal.read(evaluation_id)):
+            assert time.monotonic() < last, "the execution has not begun"
+            await asyncio.sleep(0.05)
+
+    async def dead(self, within: float = 20) -> bool:
+        """Whether every process of a run, as far as there is a marker of it, ends in time."""
+        last = time.monotonic() + within
+        seen = self.run_processes()
+        while seen:
+            if time.monotonic() > last:
+                return False
+            await asyncio.sleep(0.05)
+            seen = (seen | self.run_processes()) & parents_of_all().keys()
+        return True
+
+    async def buried(self, within: float = 20) -> bool:
+        """The same, and nothing is left to tell of a run."""
+        last = time.monotonic() + within
+        while await self.dead(within) and self.runs():
+            if time.monotonic() > last:
+                return False
+            await asyncio.sleep(0.05)
+        return not self.runs()
+
+    def freeze(self, name: str) -> None:
+        """Let a part be there and do nothing."""
+        self.parts[name].signal(signal.SIGSTOP)
+
+    @staticmethod
+    def now() -> datetime:
+        """The time that entries are stamped with."""
+        return datetime.now(UTC)
+
+    async def _open(self) -> None:
+        self.client: Client = await connect(self.temporal_address, "default")
+        self.workflows = Workflows(self.client)
+        self.database = await Database(self.database_url).__aenter__()
+        self.evaluations = Evaluations(self.database)
+        self.journal = Journal(self.database)
+
+    def _end(self) -> None:
+        for part in reversed(self.parts.values()):
+            part.end()
+
+    def _temporal(self) -> Sequence[str]:
+        database = self.directory / "temporal.db"
+        arguments = dev_server_arguments(database, "127.0.0.1", self.temporal_port, self.ui_port, "default")
+        return [temporal_binary(), *arguments]
+
+    def _add_worker(self, role: str) -> None:
+        ready = self.directory / f"{role}.ready"
+        command = [sys.executable, "-m", "worker", "--role", role]
+        own = {
+            "AIRLOCK_DATABASE_URL": self.database_url,
+            "AIRLOCK_TEMPORAL_ADDRESS": self.temporal_address,
+            "AIRLOCK_ENVIRONMENTS_DIR": str(self.directory / "environments"),
+            "AIRLOCK_STATE_DIR": str(self.state),
+            "AIRLOCK_READY_FILE": str(ready),
+            "AIRLOCK_MIN_TRIAL_LEVEL": "1",
+            "AIRLOCK_MIN_EXECUTION_LEVEL": "1",
+            "AIRLOCK_GRACE_SECONDS": "2",
+            **self.settings,
+        }
+        self._add(role, command, own, ready.exists, lambda: ready.unlink(missing_ok=True))
+
+    def _add(
+        self,
+        name: str,
+        command: Sequence[str],
+        own: dict[str, str],
+        is_ready: Callable[[], bool],
+        forget: Callable[[], object] = lambda: None,
+    ) -> None:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.directory), **own}
+        self.parts[name] = Part(name, command, environment, self.directory / f"{name}.log", is_ready, forget)
+
+
+@asynccontextmanager
+async def a_stack(**settings: str) -> AsyncGenerator[Stack]:
+    """A whole stack, which goes with all its processes. Runs have a user of their own, who has to get there."""
+    with tempfile.TemporaryDirectory(prefix="airlock-stack-") as directory:
+        os.chmod(directory, 0o711)  # noqa: PTH101 - nothing waits for it
+        async with Stack(Path(directory), settings) as stack:
+            yield stack
+
+
+def listens(port: int) -> bool:
+    """Whether Temporal answers there, its namespace included."""
+    try:
+        asyncio.run(_answers(port))
+    except WorkflowsUnavailable:
+        return False
+    return True
+
+
+async def _answers(port: int) -> None:
+    workflows = Workflows(await connect(f"127.0.0.1:{port}", "default"))
+    await workflows.ping()
+    workflows.forget()
+    gc.collect()
+
+
+def parents_of_all() -> dict[int, int]:
+    """The parent of every process that is alive; one that is only waited for is not."""
+    found: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            fields = _text(entry / "stat").rpartition(")")[2].split()
+            if fields and fields[0] not in {"Z", "X"}:
+                found[int(entry.name)] = int(fields[1])
+    return found
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8", "replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _describe_default(environments: Path) -> None:
+    """From the system's interpreter where it is young enough, else from this one's."""
+    python = PYTHON if PYTHON.exists() and _version(PYTHON) >= (3, 11) else Path(sys.executable)
+    default = describe_environment("default", python.resolve(), "the standard library")
+    (environments / "default.json").write_text(default.model_dump_json(), "utf-8")
+
+
+def _version(python: Path) -> tuple[int, ...]:
+    shown = subprocess.run([python, "-c", "import sys; print(*sys.version_info[:2])"], capture_output=True, check=True)
+    return tuple(map(int, shown.stdout.split()))

@@ -1,0 +1,139 @@
+"""The whole embedded set-up on real parts: every kind of script comes to its end, and every kind of stop stops."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import time
+import tomllib
+
+import pytest
+
+from domain.evaluation import EvaluationConfig
+from domain.journal import EntryKind
+from domain.lifecycle import Status
+from tests.dev_temporal import temporal_binary
+from tests.e2e.stack import ROOT, Stack
+from tests.storage.rows import ORDER
+
+pytestmark = pytest.mark.e2e
+EXAMPLES = ROOT / "examples"
+ENDLESS = """import time
+
+
+def evaluate_model(model):
+    if model.generate("1 + 1") != "This is a canned answer.":  # a trial would go on for 20 s
+        time.sleep(600)
+"""
+SPINNING = """def evaluate_model(model):
+    while model.generate("1 + 1") != "This is a canned answer.":
+        while True:
+            pass
+"""
+BOUND_SECONDS = 3.0
+"""By when a stop is carried out even though a worker is dead; and twice that, because tests share the machine."""
+
+
+async def test_every_example_ends_as_it_says(stack: Stack) -> None:
+    examples = tomllib.loads((EXAMPLES / "examples.toml").read_text("utf-8"))["examples"]
+
+    ids = [
+        await stack.submit(
+            (EXAMPLES / example["file"]).read_text("utf-8"), EvaluationConfig.model_validate(example.get("config", {}))
+        )
+        for example in examples
+    ]
+    records = await stack.ended(ids)
+
+    ends = [(record.status.value, record.cause.code if record.cause else None) for record in records]
+    assert ends == [(example["status"], example.get("cause")) for example in examples]
+    assert await stack.buried()
+
+
+@pytest.mark.parametrize("script", [ENDLESS, SPINNING], ids=["idle", "spinning"])
+async def test_a_journaled_stop_is_carried_out(stack: Stack, script: str) -> None:
+    evaluation_id = await running(stack, script)
+
+    await stack.evaluations.order_stop(evaluation_id, ORDER, stack.now())
+    await stack.workflows.stop(evaluation_id, ORDER)
+    record = await stack.reached(evaluation_id, Status.STOPPED)
+
+    assert record.cause is not None
+    assert record.cause.message == ORDER.reason
+    assert await stack.buried()
+
+
+@pytest.mark.parametrize("words", [[], ["--input", '"enough"'], ["--input", '{"reason": "enough"}']])
+async def test_a_signal_from_the_temporal_cli_stops(stack: Stack, words: list[str]) -> None:
+    evaluation_id = await running(stack, ENDLESS)
+
+    command = [temporal_binary(), "workflow", "signal", "--address", stack.temporal_address, "-w", evaluation_id]
+    await asyncio.to_thread(subprocess.run, [*command, "--name", "emergency_stop", *words], check=True)
+    record = await stack.reached(evaluation_id, Status.STOPPED)
+
+    assert record.cause is not None
+    assert record.cause.message == ("enough" if words else "emergency stop")
+    assert await stack.buried()
+
+
+@pytest.mark.parametrize("dead", [["orchestrator"], ["temporal"], ["orchestrator", "records"]])
+async def test_a_journaled_stop_works_while_others_are_dead(stack: Stack, dead: list[str]) -> None:
+    evaluation_id = await running(stack, ENDLESS)
+    for name in dead:
+        await stack.kill(name)
+
+    await stack.evaluations.order_stop(evaluation_id, ORDER, stack.now())
+    began = time.monotonic()
+    assert await stack.buried()
+
+    assert time.monotonic() - began < 2 * BOUND_SECONDS
+    await stack.start(*dead)
+    assert (await stack.reached(evaluation_id, Status.STOPPED)).cause is not None
+
+
+async def test_a_frozen_execution_worker_cannot_keep_a_run_alive(stack: Stack) -> None:
+    evaluation_id = await running(stack, ENDLESS)
+    stack.freeze("execution")
+
+    await stack.evaluations.order_stop(evaluation_id, ORDER, stack.now())
+    await stack.workflows.stop(evaluation_id, ORDER)
+
+    assert await stack.dead()
+    assert (await stack.reached(evaluation_id, Status.STOPPED)).cause is not None
+
+
+async def test_a_submission_that_died_before_its_workflow_is_started_by_the_sweep(stack: Stack) -> None:
+    evaluation_id = await stack.submit("print('here')\n", workflow=False)
+
+    assert (await stack.reached(evaluation_id, Status.COMPLETED)).report is not None
+
+
+async def test_a_terminated_workflow_leaves_no_run_and_no_open_row(stack: Stack) -> None:
+    evaluation_id = await running(stack, ENDLESS)
+
+    await stack.client.get_workflow_handle(evaluation_id).terminate("in anger")
+    record = await stack.reached(evaluation_id, Status.ERROR)
+
+    assert record.cause is not None
+    assert record.cause.code == "workflow_lost"
+    assert await stack.buried()
+
+
+async def test_output_and_stages_are_in_the_journal(stack: Stack) -> None:
+    evaluation_id = await stack.submit("def evaluate_model(model):\n    print('words', flush=True)\n    return 1\n")
+    await stack.reached(evaluation_id, Status.COMPLETED)
+
+    entries = await stack.journal.read(evaluation_id)
+
+    words = [entry.run for entry in entries if entry.kind is EntryKind.LOG and entry.payload["text"] == "words"]
+    assert words == [f"{evaluation_id}-trial-1", f"{evaluation_id}-execution"]
+    statuses = [entry.payload["status"] for entry in entries if entry.kind is EntryKind.STATUS]
+    assert statuses == ["queued", "pending_validation", "validated", "executing", "completed"]
+
+
+async def running(stack: Stack, script: str) -> str:
+    """An evaluation whose execution is under way."""
+    evaluation_id = await stack.submit(script)
+    await stack.reached(evaluation_id, Status.EXECUTING)
+    await stack.begun(evaluation_id)
+    return evaluation_id
