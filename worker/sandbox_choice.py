@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -34,19 +33,19 @@ class LocalSandbox(Sandbox, Protocol):
 Maker = Callable[[Mapping[str, Environment], Path], LocalSandbox]
 
 
-def _made_by(module: str, name: str) -> Maker:
-    """A backend that is not loaded before it is made: who runs no scripts has none in memory."""
+def _bubblewrap(environments: Mapping[str, Environment], state: Path) -> LocalSandbox:
+    from sandbox.bubblewrap import BubblewrapSandbox  # noqa: PLC0415 - who runs no scripts has no backend in memory
 
-    def make(environments: Mapping[str, Environment], state: Path) -> LocalSandbox:
-        return getattr(import_module(module), name)(environments, state)
-
-    return make
+    return BubblewrapSandbox(environments, state)
 
 
-MAKERS: Mapping[Backend, Maker] = {
-    Backend.BUBBLEWRAP: _made_by("sandbox.bubblewrap", "BubblewrapSandbox"),
-    Backend.LANDLOCK: _made_by("sandbox.landlock", "LandlockSandbox"),
-}
+def _landlock(environments: Mapping[str, Environment], state: Path) -> LocalSandbox:
+    from sandbox.landlock import LandlockSandbox  # noqa: PLC0415 - likewise
+
+    return LandlockSandbox(environments, state)
+
+
+MAKERS: Mapping[Backend, Maker] = {Backend.BUBBLEWRAP: _bubblewrap, Backend.LANDLOCK: _landlock}
 """The strongest first."""
 
 
@@ -68,6 +67,7 @@ async def chosen(settings: WorkerSettings, environments: Mapping[str, Environmen
         try:
             isolation = await sandbox.probe()
         except PlatformError as error:
+            log.warning("sandbox_refused", backend=backend.value, code=error.code, evidence=error.evidence)
             refused.append(f"{backend}: {error.message}")
             continue
         if isolation.level >= minimum:

@@ -75,8 +75,10 @@ async def test_fifty_at_once_all_end(stack: Stack) -> None:
 
 async def under_way(stack: Stack, ids: Sequence[str]) -> None:
     """Wait until some are being executed, while others are still in review."""
-    while not any([(await stack.record(each)).status is Status.EXECUTING for each in ids]):
+    statuses: list[Status] = []
+    while Status.EXECUTING not in statuses:
         await asyncio.sleep(0.05)
+        statuses = [(await stack.record(evaluation_id)).status for evaluation_id in ids]
 
 
 def explained(records: Sequence[EvaluationRecord]) -> bool:
