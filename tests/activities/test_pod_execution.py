@@ -142,7 +142,7 @@ async def test_a_stop_between_the_look_and_the_begin_is_a_stop_and_no_lost_worke
     class Racing(MemoryRecords):
         async def begin_execution(self, evaluation_id: str, run_id: str, worker: str, at: datetime) -> bool:
             self.stops[evaluation_id] = StopOrder(reason="a moment before")
-            return False
+            return evaluation_id not in self.stops and await super().begin_execution(evaluation_id, run_id, worker, at)
 
     platform = Platform(Scene())
     platform.records = Racing()

@@ -7,7 +7,7 @@ from domain.evaluation import Evaluation, EvaluationEnd, StopOrder
 from domain.findings import Severity
 from domain.lifecycle import Stage, Status
 from tests.workflows.stand_ins import StandIns, a_finding, a_report, at_work, without
-from tests.workflows.waiting import end_of, eventually, handle_of, reaches
+from tests.workflows.waiting import end_of, eventually, handle_of, reaches, waits_for
 from workflows import task_queues
 
 pytestmark = pytest.mark.temporal
@@ -80,7 +80,7 @@ async def test_while_it_waits_for_a_slot(client: Client, evaluation: Evaluation)
 
     async with at_work(client, stand_ins, without(task_queues.EXECUTION)) as workflows:
         await workflows.start(evaluation)
-        await reaches(workflows, evaluation, Status.VALIDATED)
+        await waits_for(client, evaluation, "pod_execution")
         await workflows.stop(evaluation.evaluation_id, ORDER)
         end = await end_of(client, evaluation)
 
@@ -93,7 +93,7 @@ async def test_while_it_waits_for_a_slot_and_no_monitor_is_there(client: Client,
 
     async with at_work(client, stand_ins, without(task_queues.EXECUTION, task_queues.MONITOR)) as workflows:
         await workflows.start(evaluation)
-        await reaches(workflows, evaluation, Status.VALIDATED)
+        await waits_for(client, evaluation, "pod_execution")
         await workflows.stop(evaluation.evaluation_id, ORDER)
         end = await end_of(client, evaluation)
 

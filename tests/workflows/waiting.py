@@ -40,3 +40,13 @@ async def end_of(client: Client, evaluation: Evaluation) -> EvaluationEnd:
     """How it ended."""
     async with asyncio.timeout(HANGS_AFTER_SECONDS):
         return await handle_of(client, evaluation).result()
+
+
+async def waits_for(client: Client, evaluation: Evaluation, activity: str) -> None:
+    """Return once an activity is scheduled."""
+
+    async def holds() -> bool:
+        pending = (await handle_of(client, evaluation).describe()).raw_description.pending_activities
+        return [one.activity_type.name for one in pending] == [activity]
+
+    await eventually(holds)
