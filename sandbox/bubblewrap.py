@@ -67,7 +67,7 @@ def _system() -> list[str]:
         elif path.exists():
             words += ["--ro-bind", root, root]
     for file in SYSTEM_FILES:
-        if file.startswith("/etc/"):
+        if not file.startswith("/dev/"):
             words += ["--ro-bind-try", file, file]
     return words
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 SYSTEM_ROOTS = ("/usr", "/lib", "/lib64", "/bin")
 """Programs and shared libraries; most are links into /usr."""
-SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/dev/urandom")
-"""The dynamic linker's index, the time zone, randomness."""
+SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/dev/urandom", "/sys/devices/system/cpu/online")
+"""The dynamic linker's index, the time zone, randomness, how many processors there are (thread pools ask)."""
 
 
 def beyond_system(roots: tuple[str, ...]) -> tuple[str, ...]:

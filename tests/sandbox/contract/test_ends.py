@@ -1,0 +1,194 @@
+"""Nothing outlives its run, however it is ended and by whom."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from domain.errors import SandboxUnavailable
+from domain.outcomes import RunOutcome
+from sandbox.port import Printed, RunEvent
+from tests.sandbox.contract.conftest import Bench, a_run
+
+pytestmark = pytest.mark.sandbox
+
+STUBBORN = """
+import os, signal, time
+for number in range(1, 65):
+    try: signal.signal(number, signal.SIG_IGN)
+    except (OSError, ValueError): pass
+for _ in range(2):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork(): os._exit(0)
+        print("spinning", flush=True)
+        while True: pass
+print("ready", flush=True)
+while True: pass
+"""
+DEAD_WITHIN = 3.0
+
+
+def marked(mark: str) -> list[int]:
+    """Processes of scripts whose environment has our mark."""
+    found: list[int] = []
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if process.name.isdigit() and mark.encode() in (process / "environ").read_bytes():
+                found.append(int(process.name))
+    return found
+
+
+class Ready:
+    """Knows when the script is under way, and its processes by the seed that is in their environment."""
+
+    def __init__(self, bench: Bench, seed: int) -> None:
+        self.bench, self.seed = bench, seed
+        self.there = asyncio.Event()
+
+    async def watch(self, event: RunEvent) -> None:
+        self.bench.events.append(event)
+        if isinstance(event, Printed) and event.text == "ready":
+            self.there.set()
+
+    def start(self, script: str = STUBBORN, run_id: str = "stubborn") -> asyncio.Task[object]:
+        request = a_run(script, run_id, seed=self.seed)
+        run = self.bench.sandbox.run(request, answer=self.bench.answer, watch=self.watch, stop=self.bench.stop)
+        return asyncio.create_task(run)
+
+    @property
+    def processes(self) -> list[int]:
+        return marked(f"PYTHONHASHSEED={self.seed}\0")
+
+
+@pytest.fixture
+def ready(bench: Bench) -> Ready:
+    return Ready(bench, int.from_bytes(os.urandom(4), "little"))
+
+
+async def test_a_stop_ends_a_stubborn_tree_and_reports_what_there_was(bench: Bench, ready: Ready) -> None:
+    run = ready.start()
+    await asyncio.wait_for(ready.there.wait(), 20)
+    assert ready.processes
+    began = time.monotonic()
+
+    bench.stop.set()
+    report = await run
+
+    assert time.monotonic() - began < DEAD_WITHIN
+    assert report.outcome is RunOutcome.STOPPED
+    assert "ready" in bench.printed
+    assert ready.processes == []
+
+
+async def test_a_cancellation_is_passed_on_after_everything_is_dead(ready: Ready) -> None:
+    run = ready.start()
+    await asyncio.wait_for(ready.there.wait(), 20)
+
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+
+    assert ready.processes == []
+
+
+async def test_a_watcher_that_fails_ends_the_run(bench: Bench) -> None:
+    async def fail(_: RunEvent) -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await bench.sandbox.run(a_run("while True: pass"), answer=bench.answer, watch=fail, stop=bench.stop)
+
+
+async def test_another_process_kills_a_run_by_its_id(bench: Bench, ready: Ready) -> None:
+    run = ready.start()
+    await asyncio.wait_for(ready.there.wait(), 20)
+    assert await bench.sandbox.runs() == ("stubborn",)
+
+    killed = await in_another_process(bench, "print(await sandbox.kill('stubborn'), await sandbox.kill('no such run'))")
+    report = await run
+
+    assert killed == "True False"
+    assert report.outcome is RunOutcome.STOPPED
+    assert ready.processes == []
+
+
+async def test_a_worker_that_is_killed_leaves_nothing_alive(bench: Bench, ready: Ready) -> None:
+    script = f"""
+async def watch(event): print(getattr(event, "text", ""), flush=True)
+request = a_run({STUBBORN!r}, "orphan", seed={ready.seed})
+await sandbox.run(request, answer=None, watch=watch, stop=asyncio.Event())
+"""
+    worker = await started(bench, script)
+    assert worker.stdout is not None
+    while b"ready" not in (line := await asyncio.wait_for(worker.stdout.readline(), 30)):
+        assert line
+    worker.send_signal(signal.SIGKILL)
+    await worker.wait()
+
+    until = time.monotonic() + DEAD_WITHIN
+    while ready.processes and time.monotonic() < until:  # noqa: ASYNC110 - the kernel tells nobody
+        await asyncio.sleep(0.01)
+
+    assert ready.processes == []
+    assert await bench.sandbox.runs() == ("orphan",)
+    await bench.sandbox.kill("orphan")
+    assert await bench.sandbox.runs() == ()
+
+
+async def test_the_children_of_a_script_end_with_it(ready: Ready) -> None:
+    script = "import os, time\nif not os.fork():\n    os.setsid()\n    os.fork() or time.sleep(600)\n    os._exit(0)"
+
+    report = await ready.start(script)
+
+    assert report.outcome is RunOutcome.COMPLETED
+    assert ready.processes == []
+
+
+async def test_a_run_of_the_same_name_is_refused_while_one_is_alive(bench: Bench, ready: Ready) -> None:
+    run = ready.start()
+    await asyncio.wait_for(ready.there.wait(), 20)
+
+    with pytest.raises(SandboxUnavailable):
+        await bench.run("pass", run_id="stubborn")
+
+    bench.stop.set()
+    await run
+
+
+async def test_eight_runs_at_once_do_not_disturb_one_another(bench: Bench) -> None:
+    script = "def evaluate_model(model, n): return [n, model.generate(str(n)), True]"
+
+    reports = await asyncio.gather(*[bench.run(script, params={"n": n}) for n in range(8)])
+
+    assert [report.result for report in reports] == [[n, f"answer to {n}", True] for n in range(8)]
+
+
+async def in_another_process(bench: Bench, script: str) -> str:
+    process = await started(bench, script)
+    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    return output.decode().strip()
+
+
+async def started(bench: Bench, script: str) -> asyncio.subprocess.Process:
+    """Another worker of this machine, with the same state."""
+    lines = "".join(f"    {line}\n" for line in script.strip().splitlines()) if "'''" not in script else script
+    kind = type(bench.sandbox)
+    environment = bench.sandbox._environments["default"]
+    program = (
+        "import asyncio\nfrom pathlib import Path\nfrom domain.environments import Environment\n"
+        "from tests.sandbox.contract.conftest import a_run\n"
+        f"from {kind.__module__} import {kind.__name__}\n"
+        f"environment = Environment.model_validate_json({environment.model_dump_json()!r})\n"
+        f"sandbox = {kind.__name__}({{'default': environment}}, Path({str(bench.state)!r}))\n"
+        f"async def main():\n{lines}\nasyncio.run(main())\n"
+    )
+    root = str(Path(__file__).parents[3])
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, cwd=root, env={"PYTHONPATH": root}
+    )

@@ -1,0 +1,126 @@
+"""Every way in which a script can end, in every sandbox."""
+
+import pytest
+
+from domain.errors import EnvironmentUnavailable
+from domain.limits import BOUNDS, MAX_RESULT_DEPTH, RunLimits
+from domain.outcomes import RunOutcome
+from tests.sandbox.contract.conftest import Bench
+
+pytestmark = pytest.mark.sandbox
+
+EVALUATE = "def evaluate_model(model, **params):\n    "
+
+
+async def test_a_result_is_returned(bench: Bench) -> None:
+    report = await bench.run(EVALUATE + "return {'n': params['n'] + 1, 't': 'é'}", params={"n": 1})
+
+    assert (report.outcome, report.result, report.has_result) == (RunOutcome.COMPLETED, {"n": 2, "t": "é"}, True)
+    assert report.receipt
+    assert report.record.complete
+    assert report.record.attempts == ()
+    assert report.environment_digest
+
+
+async def test_an_asynchronous_function_is_awaited(bench: Bench) -> None:
+    report = await bench.run("import asyncio\nasync def evaluate_model(model):\n  await asyncio.sleep(0)\n  return 7")
+
+    assert (report.outcome, report.result) == (RunOutcome.COMPLETED, 7)
+
+
+async def test_a_plain_program_has_no_result(bench: Bench) -> None:
+    report = await bench.run("print(__name__)\nprint('no end', end='')")
+
+    assert (report.outcome, report.exit_code, report.has_result) == (RunOutcome.COMPLETED, 0, False)
+    assert bench.printed == "__main__\nno end"
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome"),
+    [
+        ("1 / 0", RunOutcome.EXCEPTION),
+        (EVALUATE + "return 1 / 0", RunOutcome.EXCEPTION),
+        ("def (", RunOutcome.EXCEPTION),
+        (b"x = '\xff'", RunOutcome.EXCEPTION),
+        ("import sys; sys.exit(3)", RunOutcome.NONZERO_EXIT),
+        ("exit()", RunOutcome.COMPLETED),
+        ("import os; os.kill(os.getpid(), 11)", RunOutcome.SIGNALLED),
+        (EVALUATE + "import os; os._exit(0)", RunOutcome.EARLY_EXIT),
+        (EVALUATE + "raise SystemExit", RunOutcome.EARLY_EXIT),
+        ("import sys; sys.exit()\n" + EVALUATE + "return 1", RunOutcome.EARLY_EXIT),
+        ("import os; os._exit(0)", RunOutcome.COMPLETED),
+        ("import ctypes; ctypes.CDLL(None).syscall(0x40000000 | 39)", RunOutcome.FORBIDDEN_OPERATION),
+        ("while True: pass", RunOutcome.TIMED_OUT),
+        (EVALUATE + "return {1, 2}", RunOutcome.INVALID_RESULT),
+        (EVALUATE + "return float('nan')", RunOutcome.INVALID_RESULT),
+        (EVALUATE + "return '\\ud800'", RunOutcome.INVALID_RESULT),
+        (EVALUATE + "return {1: 'a', '1': 'b'}", RunOutcome.INVALID_RESULT),
+    ],
+)
+async def test_an_end_has_its_outcome(bench: Bench, script: str | bytes, outcome: RunOutcome) -> None:
+    report = await bench.run(script, timeout_seconds=2 if outcome is RunOutcome.TIMED_OUT else 20)
+
+    assert report.outcome is outcome, report
+    assert report.receipt
+    assert report.record.complete
+
+
+async def test_an_exception_is_told_with_the_script_s_own_lines(bench: Bench) -> None:
+    report = await bench.run(EVALUATE + "raise ValueError('a reason')")
+
+    assert report.message == "ValueError: a reason"
+    assert "raise ValueError('a reason')" in report.traceback
+    assert "airlock" not in report.traceback
+
+
+@pytest.mark.parametrize(
+    ("value", "outcome"),
+    [
+        ("'x' * 2000", RunOutcome.RESULT_LIMIT),
+        (f"eval('[' * {MAX_RESULT_DEPTH + 2} + ']' * {MAX_RESULT_DEPTH + 2})", RunOutcome.RESULT_LIMIT),
+        (f"eval('[' * {MAX_RESULT_DEPTH} + ']' * {MAX_RESULT_DEPTH})", RunOutcome.COMPLETED),
+        ("(lambda a: a.append(a) or a)([])", RunOutcome.INVALID_RESULT),
+    ],
+)
+async def test_a_result_is_bounded_in_size_and_depth(bench: Bench, value: str, outcome: RunOutcome) -> None:
+    report = await bench.run(EVALUATE + f"return {value}", limits=RunLimits(result_bytes=1500))
+
+    assert report.outcome is outcome, report
+
+
+async def test_a_result_of_the_largest_size_arrives(bench: Bench) -> None:
+    size = BOUNDS["result_bytes"].maximum
+
+    report = await bench.run(EVALUATE + f"return 'x' * {size - 2}", limits=RunLimits(result_bytes=size))
+
+    assert report.outcome is RunOutcome.COMPLETED
+    assert report.result == "x" * (size - 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "outcome"),
+    [
+        (b"result 5\n[NaN]", RunOutcome.INVALID_RESULT),
+        (b'result 13\n{"a":1,"a":2}', RunOutcome.INVALID_RESULT),
+        (b"result 5\n1e999", RunOutcome.INVALID_RESULT),
+        (b"result 3\n\xc3\xa9\xff", RunOutcome.INVALID_RESULT),
+        (b"result 3\n\n\n\n", RunOutcome.INVALID_RESULT),
+        (b"result 99999999999\n", RunOutcome.RESULT_LIMIT),
+        (b"nonsense", RunOutcome.EARLY_EXIT),
+        (b"ask 4\n{{{{", RunOutcome.EARLY_EXIT),
+        (b"receipt 2\n{}", RunOutcome.EARLY_EXIT),
+        (b"0.1 " + b"0" * 32 + b" receipt {}\n", RunOutcome.EARLY_EXIT),
+    ],
+)
+async def test_words_forged_on_the_channel_are_no_more_than_a_claim(
+    bench: Bench, words: bytes, outcome: RunOutcome
+) -> None:
+    report = await bench.run(EVALUATE + f"import os; os.write(3, {words!r}); os._exit(0)")
+
+    assert report.outcome is outcome, report
+    assert report.receipt
+
+
+async def test_an_unknown_environment_is_ours(bench: Bench) -> None:
+    with pytest.raises(EnvironmentUnavailable):
+        await bench.run("pass", environment="nowhere")
