@@ -22,6 +22,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
+import httpx
 from temporalio.client import Client
 
 from activities.messages import execution_run_id
@@ -35,6 +36,7 @@ from sandbox.local.markers import RunMarker
 from storage.database import Database, migrate
 from storage.evaluations import EvaluationRecord, Evaluations, NewEvaluation
 from storage.journal import Journal
+from storage.keys import ApiKeys, Scope
 from tests.dev_temporal import free_port, temporal_binary
 from workflows.client import Workflows, connect
 from workflows.dev_server import dev_server_arguments
@@ -126,6 +128,7 @@ class Stack:
         self._add("temporal", self._temporal(), {}, lambda: listens(self.temporal_port))
         for role in ROLES:
             self._add_worker(role)
+        self._add("api", [sys.executable, "-m", "api"], self._settings(), lambda: is_ready(self.api_url))
 
     async def __aenter__(self) -> Self:
         """Start everything, and wait until it works."""
@@ -257,6 +260,11 @@ class Stack:
             await asyncio.sleep(0.05)
         return not self.runs()
 
+    async def make_key(self) -> str:
+        """A key of the tests' tenant that may do everything."""
+        made = await ApiKeys(self.database).create("tests", "a test's", frozenset(Scope), None)
+        return made.secret
+
     def freeze(self, name: str) -> None:
         """Let a part be there and do nothing."""
         self.parts[name].signal(signal.SIGSTOP)
@@ -285,18 +293,22 @@ class Stack:
     def _add_worker(self, role: str) -> None:
         ready = self.directory / f"{role}.ready"
         command = [sys.executable, "-m", "worker", "--role", role]
-        own = {
+        own = self._settings() | {"AIRLOCK_READY_FILE": str(ready)}
+        self._add(role, command, own, ready.exists, lambda: ready.unlink(missing_ok=True))
+
+    def _settings(self) -> dict[str, str]:
+        return {
             "AIRLOCK_DATABASE_URL": self.database_url,
             "AIRLOCK_TEMPORAL_ADDRESS": self.temporal_address,
             "AIRLOCK_ENVIRONMENTS_DIR": str(self.directory / "environments"),
             "AIRLOCK_STATE_DIR": str(self.state),
-            "AIRLOCK_READY_FILE": str(ready),
             "AIRLOCK_MIN_TRIAL_LEVEL": "1",
             "AIRLOCK_MIN_EXECUTION_LEVEL": "1",
             "AIRLOCK_GRACE_SECONDS": "2",
+            "AIRLOCK_HOST": "127.0.0.1",
+            "AIRLOCK_PORT": str(self.api_port),
             **self.settings,
         }
-        self._add(role, command, own, ready.exists, lambda: ready.unlink(missing_ok=True))
 
     def _add(
         self,
@@ -317,6 +329,14 @@ async def a_stack(**settings: str) -> AsyncGenerator[Stack]:
         os.chmod(directory, 0o711)  # noqa: PTH101 - nothing waits for it
         async with Stack(Path(directory), settings) as stack:
             yield stack
+
+
+def is_ready(url: str) -> bool:
+    """Whether the API would take a request."""
+    try:
+        return httpx.get(f"{url}/readyz", timeout=2, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def listens(port: int) -> bool:
