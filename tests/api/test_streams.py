@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api.event_stream import EventStream
+from api.journal_feed import LIVELY_SECONDS
 from api.rate_limits import StreamSlots
 from api.services import Services
 from api.settings import ApiSettings
@@ -132,32 +134,49 @@ async def test_watchers_who_join_at_any_moment_see_the_same(client: httpx.AsyncC
     assert seen == [[f"{n}.{m}" for n in range(12) for m in range(20)]] * 12
 
 
-async def test_all_watchers_together_cost_one_query_at_a_time(client: httpx.AsyncClient, services: Services):
+async def test_all_watchers_together_cost_one_query_at_a_time(
+    client: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+):
     evaluation_id = await submitted(client)
-    reads = 0
+    asked: list[int] = []
     read_many = services.journal.read_many
 
     async def counted(after: Any, limit: int) -> Any:
-        nonlocal reads
-        reads += 1
+        asked.append(len(after))
         return await read_many(after, limit)
 
-    services.journal.read_many = counted  # pyright: ignore[reportAttributeAccessIssue]
+    monkeypatch.setattr(services.journal, "read_many", counted)
     async with listening(services) as url:
-        watching = [
-            asyncio.create_task(stream(f"{url}{ROOT}/{evaluation_id}/events", client.headers)) for _ in range(20)
-        ]
+        place = f"{url}{ROOT}/{evaluation_id}/events"
+        began = time.monotonic()
+        watching = [asyncio.create_task(stream(place, client.headers)) for _ in range(20)]
         await asyncio.sleep(1)
-        seen_by_twenty = reads
         await client.post(f"{ROOT}/{evaluation_id}/stop")
         await stories.conclude_stop(services, evaluation_id)
         await asyncio.gather(*watching)
-        await asyncio.sleep(0.2)
-        idle = reads
-        await asyncio.sleep(0.5)
+        most = (time.monotonic() - began) / LIVELY_SECONDS + 1
 
-    assert 0 < seen_by_twenty <= 25
-    assert reads == idle  # nobody watches
+    assert 0 < len(asked) <= most
+    assert set(asked) == {1}
+
+
+async def test_nothing_is_read_while_nobody_watches(services: Services, monkeypatch: pytest.MonkeyPatch):
+    reads = 0
+
+    async def counted(_after: Any, _limit: int) -> Any:
+        nonlocal reads
+        reads += 1
+        return {}
+
+    monkeypatch.setattr(services.journal, "read_many", counted)
+    async with services.feed.watching("eval_" + "a" * 26, 0), asyncio.timeout(DEADLINE):
+        while not reads:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(4 * LIVELY_SECONDS)
+    before = reads
+    await asyncio.sleep(4 * LIVELY_SECONDS)
+
+    assert reads == before
 
 
 async def test_a_stream_has_a_longest_life(client: httpx.AsyncClient, services: Services, settings: ApiSettings):
