@@ -45,7 +45,7 @@ async def submit(
     idempotency_key: IdempotencyKey = None,
 ) -> Accepted:
     """Submit a script. Its shape, names and limits are checked at once; whatever runs it comes later."""
-    config = settle(submission.config, services.settings.operator_limits())
+    config = settle(submission.config, services.settings.operator_limits)
     asked = Asked(submission.model_id, submission.script.encode(), config)
     return await accept(asked, principal, services, response, idempotency_key)
 
@@ -54,9 +54,8 @@ async def accept(
     asked: Asked, principal: Principal, services: Services, response: Response, idempotency_key: str | None
 ) -> Accepted:
     """Have a submission kept, and tell where it is to be found."""
-    record = (await services.submitting.accept(asked, principal, idempotency_key)).record
-    place = await services.evaluations.queue_place(record)
-    answer = presenting.accepted(record, place, services.settings)
+    taken = await services.submitting.accept(asked, principal, idempotency_key)
+    answer = presenting.accepted(taken.record, taken.place, services.settings)
     response.headers["Location"] = answer.links.self
     return answer
 

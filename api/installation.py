@@ -47,7 +47,7 @@ async def list_models(principal: Reader, services: Served) -> Models:
 async def read_limits(_: Reader, services: Served) -> InForce:
     """What applies when nothing is asked for, and the most that may be asked for."""
     settings = services.settings
-    bounds = settings.operator_limits().bounds
+    bounds = settings.operator_limits.bounds
     return InForce(
         limits={name: LimitAnswer.model_validate(bound.model_dump()) for name, bound in bounds.items()},
         max_script_bytes=MAX_SCRIPT_BYTES,

@@ -104,7 +104,7 @@ async def retry(
     script = await services.blobs.get(record.tenant, record.script.sha256)
     if script is None:
         raise Problem(404, "payload_deleted", "The script of this evaluation was deleted.")
-    _require_limits(record.config, services.settings.operator_limits())
+    _require_limits(record.config, services.settings.operator_limits)
     asked = Asked(record.model_id, script, record.config, retry_of=evaluation_id)
     return await accept(asked, principal, services, response, idempotency_key)
 

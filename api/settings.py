@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -83,9 +84,10 @@ class ApiSettings(BaseSettings):
     @model_validator(mode="after")
     def _limits_can_be_read(self) -> Self:
         parse(self.rate_limit)
-        self.operator_limits()
+        _ = self.operator_limits
         return self
 
+    @cached_property
     def operator_limits(self) -> OperatorLimits:
         """The table in force."""
         unknown = set(self.limits) - set(BOUNDS)

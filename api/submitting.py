@@ -13,7 +13,8 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Protocol
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self
 
 import structlog
 from pydantic import JsonValue
@@ -30,7 +31,7 @@ from domain.policy import Policy
 from domain.results import canonical_json
 from storage.evaluations import Evaluations
 from storage.keys import Principal
-from storage.records import Idempotency, NewEvaluation, Submission
+from storage.records import EvaluationRecord, Idempotency, NewEvaluation, QueuePlace
 
 START_SECONDS = 2.0
 """How long an answer waits for the start of its workflow. Well below the 5 s after which the sweep looks."""
@@ -77,8 +78,15 @@ class Asked(NamedTuple):
     retry_of: str | None = None
 
 
+class Taken(NamedTuple):
+    """An accepted evaluation, and where it waits."""
+
+    record: EvaluationRecord
+    place: QueuePlace
+
+
 class Submitting:
-    """Accepts submissions for everybody."""
+    """Accepts submissions for everybody. Used as an async context manager."""
 
     def __init__(
         self,
@@ -95,8 +103,17 @@ class Submitting:
         self._environments, self._models = environments, models
         self._policy, self._check_within = policy, check_within
         self._answered_at = float("-inf")
+        self._marking: set[asyncio.Task[None]] = set()
 
-    async def accept(self, asked: Asked, principal: Principal, idempotency_key: str | None) -> Submission:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*self._marking)
+
+    async def accept(self, asked: Asked, principal: Principal, idempotency_key: str | None) -> Taken:
         """Keep a submission. Raises Problem, IdempotencyConflict, StorageUnavailable, WorkflowsUnavailable."""
         self._check_names(asked, principal)
         await self._check_script(asked)
@@ -104,10 +121,12 @@ class Submitting:
         new = self._new(asked, principal)
         repeats = None if idempotency_key is None else Idempotency(key=idempotency_key, request_digest=_digest(asked))
         submission = await self._evaluations.submit(new, repeats)
-        if submission.created:
-            log.info("evaluation_accepted", evaluation_id=new.evaluation.evaluation_id)
-            await self._start(new.evaluation)
-        return submission
+        async with asyncio.TaskGroup() as group:  # neither raises: what was kept is accepted
+            placing = group.create_task(self._place(submission.record))
+            if submission.created:
+                log.info("evaluation_accepted", evaluation_id=new.evaluation.evaluation_id)
+                group.create_task(self._start(new.evaluation))
+        return Taken(submission.record, placing.result())
 
     def _check_names(self, asked: Asked, principal: Principal) -> None:
         if len(asked.script) > MAX_SCRIPT_BYTES:
@@ -170,12 +189,29 @@ class Submitting:
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self._workflows.start(evaluation)
-                await self._evaluations.mark_started(evaluation.evaluation_id)
-            self._answered_at = asyncio.get_running_loop().time()
-        except (TimeoutError, WorkflowsUnavailable, StorageUnavailable) as error:
+        except (TimeoutError, WorkflowsUnavailable) as error:
             self._answered_at = float("-inf")
             code = error.code if isinstance(error, PlatformError) else "timeout"
             log.warning("start_left_to_the_sweep", evaluation_id=evaluation.evaluation_id, code=code)
+            return
+        self._answered_at = asyncio.get_running_loop().time()
+        marking = asyncio.create_task(self._mark(evaluation.evaluation_id))
+        self._marking.add(marking)
+        marking.add_done_callback(self._marking.discard)
+
+    async def _mark(self, evaluation_id: str) -> None:
+        """Spare the sweep an evaluation. Nobody waits for it: a lost mark costs one more start, of no effect."""
+        try:
+            await self._evaluations.mark_started(evaluation_id)
+        except StorageUnavailable as away:
+            log.warning("mark_lost", evaluation_id=evaluation_id, code=away.code)
+
+    async def _place(self, record: EvaluationRecord) -> QueuePlace:
+        try:
+            return await self._evaluations.queue_place(record)
+        except StorageUnavailable:
+            now = datetime.now(UTC)
+            return QueuePlace(position=None, as_of=now, approximate=True, reason="the queue cannot be read just now")
 
 
 def _new_id() -> str:

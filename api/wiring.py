@@ -55,7 +55,16 @@ async def serving(
 ) -> AsyncGenerator[Services]:
     """The services on parts that somebody else has opened."""
     evaluations, journal, models = Evaluations(database), Journal(database), load_models(settings.models_file)
-    async with JournalFeed(journal) as feed:
+    submitting = Submitting(
+        evaluations,
+        workflows,
+        checker,
+        environments=environments,
+        models=models,
+        policy=Policy(approval=settings.approval),
+        check_within=timedelta(seconds=settings.check_seconds),
+    )
+    async with JournalFeed(journal) as feed, submitting:
         yield Services(
             settings=settings,
             database=database,
@@ -66,15 +75,7 @@ async def serving(
             workflows=workflows,
             environments=environments,
             models=models,
-            submitting=Submitting(
-                evaluations,
-                workflows,
-                checker,
-                environments=environments,
-                models=models,
-                policy=Policy(approval=settings.approval),
-                check_within=timedelta(seconds=settings.check_seconds),
-            ),
+            submitting=submitting,
             status_queries=StatusQueries(workflows),
             feed=feed,
             rate_limits=RateLimits(settings.rate_limit, settings.rate_limit_storage),
