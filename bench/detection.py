@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import gc
 import hashlib
 import json
 import math
@@ -25,7 +26,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -96,6 +97,7 @@ class Bench:
 
     def __init__(self) -> None:
         sys.setrecursionlimit(RECURSION_LIMIT)
+        gc.disable()  # as in the children (child_protocol.serve)
         self._curated = Bandit([rule.id.removeprefix("bandit.") for rule in BANDIT])
         self._scorer = Hexora()
         self._policy = Policy()
@@ -104,6 +106,7 @@ class Bench:
         """Measure every file."""
         figures = Figures()
         for path in files:
+            gc.collect()
             source = path.read_bytes()
             if 0 < len(source) <= MAX_SCRIPT_BYTES:
                 self._measure(path, source, figures)
@@ -152,6 +155,7 @@ class Bench:
             row: dict[str, float] = {"KiB": round(len(source) / 1024)}
             for name, work in self._works(source).items():
                 row[name] = min(_seconds(work) for _ in range(5)) * 1000
+                gc.collect()
             rows.append(row)
         return rows
 
@@ -202,6 +206,7 @@ def bandit_alone(corpora: dict[str, list[Path]], results: dict[str, Figures]) ->
     for name, files in corpora.items():
         for path in files:
             if 0 < path.stat().st_size <= MAX_SCRIPT_BYTES:
+                gc.collect()
                 source = path.read_bytes()
                 opinions = _quietly(partial(bandit.opinions, source)) or []
                 results[name].bandit += any(each.severity in {"MEDIUM", "HIGH"} for each in opinions)
@@ -269,7 +274,7 @@ def main() -> None:
         results["headline, pooled"] = pooled
     print(markdown(results, sizes, asked.half))
     if asked.json:
-        figures = {name: asdict(each) | {"milliseconds": _summary(each)} for name, each in results.items()}
+        figures = {name: vars(each) | {"milliseconds": _summary(each)} for name, each in results.items()}
         asked.json.write_text(json.dumps({"half": asked.half, "corpora": figures, "sizes": sizes}, indent=1))
 
 
