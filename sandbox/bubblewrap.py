@@ -14,10 +14,13 @@ from sandbox.code_pack import BOOT, INTERPRETER_FLAGS
 from sandbox.controls.wall_spec import BOX_CHECKS, WALL_CHECKS, WallSpec
 from sandbox.local.backend import Box, LocalSandbox
 from sandbox.local.cgroups import TASKS_OF_RUNNER
-from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, beyond_system
+from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, beyond_system, credentials_below
 
 _SCRATCH = "/tmp"  # noqa: S108 - a file system of the run's own
-_NAMESPACES = ("--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--cap-drop", "ALL")
+_NAMESPACES = (
+    *("--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--cap-drop", "ALL"),
+    *("--hostname", "airlock"),  # a namespace of its own begins with the machine's name
+)
 
 
 class BubblewrapSandbox(LocalSandbox):
@@ -44,6 +47,7 @@ class BubblewrapSandbox(LocalSandbox):
             exec_roots=(*SYSTEM_ROOTS, *beyond_system(environment.roots)),
             write_roots=(_SCRATCH,),
             read_files=SYSTEM_FILES,
+            noted=credentials_below(_SCRATCH),
             cpu_seconds=limits.cpu_seconds,
             memory_bytes=None if box.cgroup else limits.memory_bytes,
             processes=limits.processes,

@@ -13,7 +13,7 @@ from sandbox.code_pack import BOOT, INTERPRETER_FLAGS
 from sandbox.controls.wall_spec import WALL_CHECKS, WallSpec
 from sandbox.local.backend import Box, LocalSandbox
 from sandbox.local.cgroups import TASKS_OF_RUNNER
-from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, beyond_system
+from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, beyond_system, credentials_below
 from sandbox.local.scratch import make_scratch
 
 _RUNS_OF_ONE_USER = 16
@@ -36,6 +36,7 @@ class LandlockSandbox(LocalSandbox):
             exec_roots=(*SYSTEM_ROOTS, *beyond_system(environment.roots)),
             write_roots=(str(box.scratch),),
             read_files=SYSTEM_FILES,
+            noted=credentials_below(str(box.scratch)),
             cpu_seconds=limits.cpu_seconds,
             memory_bytes=None if box.cgroup else limits.memory_bytes,
             processes=limits.processes,

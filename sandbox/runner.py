@@ -326,10 +326,19 @@ def _stand_guard() -> None:
         return
     for each in (0, 1):
         os.close(each)
-    signal.signal(signal.SIGTERM, lambda _number, _frame: os.kill(runner, signal.SIGTERM))
+    signal.signal(signal.SIGTERM, lambda _number, _frame: _pass_on(runner))
     _, status = os.waitpid(runner, 0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     Reaper().collect_all(guard)
     os._exit(min(255, abs(os.waitstatus_to_exitcode(status))))
+
+
+def _pass_on(runner: int) -> None:
+    """A guard that failed here would leave behind what it guards against."""
+    try:
+        os.kill(runner, signal.SIGTERM)
+    except ProcessLookupError:
+        return
 
 
 _WAKE: list[int] = []

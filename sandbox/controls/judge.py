@@ -85,7 +85,8 @@ class Judge:
             inside = _below(path, self._writable) or path in self._spec.write_files
             return Judgement(None, "write", path, outside=not inside, expected=inside)
         inside = _below(path, self._readable) or path in self._spec.read_files or path in self._spec.write_files
-        return Judgement(None, "open", path, outside=not inside, expected=inside)
+        expected = inside and not _below(path, self._spec.noted)
+        return Judgement(None, "open", path, outside=not inside, expected=expected)
 
     def _open_flags(self, rule: CallRule, caller: Caller, notification: Notification) -> int:
         if rule.name == "openat2":
@@ -95,7 +96,8 @@ class Judge:
     def _change(self, rule: CallRule, caller: Caller, notification: Notification) -> Judgement:
         paths = self._paths(rule.name, caller, notification)
         inside = all(_below(path, self._writable) for path in paths.split(" -> "))
-        return Judgement(None, rule.kind, paths, outside=not inside, expected=inside)
+        refused = errno.EPERM if rule.action == "ask" and not inside else None  # a path may change: owners decide first
+        return Judgement(refused, rule.kind, paths, outside=not inside, expected=inside)
 
     def _paths(self, name: str, caller: Caller, notification: Notification) -> str:
         """The paths of a call as absolute ones."""

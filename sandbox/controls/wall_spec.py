@@ -32,6 +32,7 @@ class WallSpec:
     exec_roots    the same, and their files may be executed; a run has one execve only, the interpreter's
     write_roots   scratch directories
     read_files, write_files   single files
+    noted         places below the scratch directories whose opens are kept all the same: where thieves look
     cpu_seconds   of one process
     memory_bytes  set only where no cgroup bounds memory
     processes     processes and threads of the script together, kept by the recorder where nothing else does
@@ -52,6 +53,7 @@ class WallSpec:
         write_roots: tuple[str, ...] = (),
         read_files: tuple[str, ...] = (),
         write_files: tuple[str, ...] = ("/dev/null",),
+        noted: tuple[str, ...] = (),
         cpu_seconds: int = 300,
         memory_bytes: int | None = None,
         processes: int = 64,
@@ -67,6 +69,7 @@ class WallSpec:
         self.write_roots = tuple(write_roots)
         self.read_files = tuple(read_files)
         self.write_files = tuple(write_files)
+        self.noted = tuple(noted)
         self.cpu_seconds = cpu_seconds
         self.memory_bytes = memory_bytes
         self.processes = processes

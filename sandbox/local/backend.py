@@ -9,11 +9,12 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from domain.decoys import decoys_for
 from domain.environments import Environment
 from domain.errors import EnvironmentUnavailable, SandboxUnavailable
 from domain.model_calls import ModelAnswer, ModelAnswerer, ModelErrorKind, ModelRequest
@@ -47,7 +48,6 @@ class Box:
     cgroup: RunCgroup | None
     scratch: Path | None = None
     launched: Launched | None = None
-    decoys: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class LocalSandbox(ABC):
@@ -188,7 +188,7 @@ class LocalSandbox(ABC):
             output_bytes=limits.output_bytes,
             result_bytes=limits.result_bytes,
             parallel=request.parallel,
-            decoys=box.decoys,
+            decoys=dict(decoys_for(request.script).environment),
             resident_bytes=None if box.cgroup else limits.memory_bytes,
             scratch_bytes=limits.disk_bytes if box.scratch else None,
             guarded=not self.tells_child,

@@ -17,6 +17,8 @@ from sandbox.local.markers import RunMarker, is_alive, started_at
 
 DEAD_WITHIN = 3.0
 """Seconds from SIGKILL to the end of every process, on a machine that is very busy."""
+COLLECTS_WITHIN = 0.5
+"""Seconds that a launcher has to end after its runner, before it is killed too."""
 _MAX_COMPLAINT = 2000
 _LOOK_EVERY = 0.002
 
@@ -28,6 +30,7 @@ class Launched:
         self.process = process
         self.launcher = process.pid
         self.runner = runner
+        self.runner_started = started_at(runner)
         self._complaint = b""
         self._listening = asyncio.create_task(self._listen())
 
@@ -96,7 +99,13 @@ async def launch(command: Sequence[str], uid: int | None, *, tells_child: bool) 
 async def end(launched: Launched, cgroup: RunCgroup | None) -> None:
     """Kill every process of a run and wait for the end of all. Raises StopUnconfirmed."""
     started = started_at(launched.launcher)
-    _kill(launched.launcher, launched.runner, cgroup)
+    runner = launched.runner if is_alive(launched.runner, launched.runner_started) else 0
+    if runner:
+        _kill(launched.launcher, runner, cgroup)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(COLLECTS_WITHIN):
+            await launched.process.wait()
+    _kill(launched.launcher if is_alive(launched.launcher, started) else 0, 0, cgroup)
     try:
         async with asyncio.timeout(DEAD_WITHIN):
             await launched.ended()
@@ -127,10 +136,13 @@ def _kill(launcher: int, runner: int, cgroup: RunCgroup | None) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(launcher, signal.SIGTERM)
         return
-    for process in (runner, launcher):
-        if process:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+    if runner:  # the launcher ends with it, and collects it; killed itself, it would leave a zombie to whoever is init
+        with suppress(ProcessLookupError):
+            os.kill(runner, signal.SIGKILL)
+    elif launcher:
+        kill_descendants(launcher)
+        with suppress(ProcessLookupError):
+            os.kill(launcher, signal.SIGKILL)
     if cgroup is not None:
         cgroup.kill()
 

@@ -13,3 +13,9 @@ def beyond_system(roots: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(
         root for root in roots if not any(root == each or root.startswith(f"{each}/") for each in SYSTEM_ROOTS)
     )
+
+
+def credentials_below(home: str) -> tuple[str, ...]:
+    """Where credentials would be in a home directory. There are none, and whoever looks for them is to be seen."""
+    names = (".aws", ".azure", ".config/gcloud", ".docker", ".git-credentials", ".gnupg", ".kube", ".npmrc", ".pypirc")
+    return tuple(f"{home}/{name}" for name in (*names, ".pgpass", ".ssh", ".vault-token"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.controls.call_arguments import PATHS, PROCESS_ARGUMENT
+from sandbox.controls.call_arguments import DESCRIPTOR_CALLS, PATHS, PROCESS_ARGUMENT
 from sandbox.controls.call_rules import read_call_rules
 from sandbox.controls.kernel import system_call_numbers
 from sandbox.controls.seccomp import program
@@ -21,6 +21,13 @@ def test_whatever_changes_files_or_processes_says_where_its_arguments_are() -> N
     rules = {rule.name: rule for rule in read_call_rules(recorded=True).values()}
 
     assert all(rules[name].notified for name in (*PATHS, *PROCESS_ARGUMENT))
+
+
+def test_of_every_call_that_may_change_files_it_is_known_where_its_path_is() -> None:
+    """Otherwise the recorder fails, and the runner with it, when a script makes that call."""
+    writing = {rule.name for rule in read_call_rules(recorded=True).values() if rule.kind in {"write", "exec"}}
+
+    assert writing <= {*PATHS, *DESCRIPTOR_CALLS}
 
 
 def test_the_filter_fits_the_kernel() -> None:
