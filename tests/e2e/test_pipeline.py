@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import time
 import tomllib
 
+import httpx
 import pytest
 
 from domain.evaluation import EvaluationConfig
 from domain.journal import EntryKind
 from domain.lifecycle import Status
-from tests.dev_temporal import temporal_binary
+from tests.dev_temporal import free_port, temporal_binary
 from tests.e2e.stack import ROOT, Stack
 from tests.storage.rows import ORDER
 
@@ -137,3 +139,18 @@ async def running(stack: Stack, script: str) -> str:
     await stack.reached(evaluation_id, Status.EXECUTING)
     await stack.begun(evaluation_id)
     return evaluation_id
+
+
+async def test_a_worker_serves_metrics_and_logs_one_object_a_line(stack: Stack) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    stack.parts["records"].environment["AIRLOCK_METRICS_ADDRESS"] = address
+    await stack.kill("records")
+    await stack.start("records")
+    await stack.ended([await stack.submit("print('here')\n", workflow=False)])
+
+    async with httpx.AsyncClient(trust_env=False) as http:
+        told = (await http.get(f"http://{address}/metrics")).text
+
+    assert "temporal_worker_task_slots_available" in told
+    lines = [json.loads(line) for line in stack.parts["records"].tail().splitlines()]
+    assert "workflow_started_by_sweep" in [line["event"] for line in lines if line.get("evaluation_id")]
