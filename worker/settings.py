@@ -53,6 +53,10 @@ class WorkerSettings(BaseSettings):
     sandbox: Literal["auto"] | Backend = Field(
         default="auto", description="What runs scripts. auto: the strongest one that proves itself on this machine."
     )
+    cluster_file: Path | None = Field(
+        default=None,
+        description="TOML file of the cluster where scripts run; read where AIRLOCK_SANDBOX is kubernetes.",
+    )
     min_trial_level: Level = Field(
         default=2,
         description="Least isolation level of a trial; below it the worker does not start. 1 suits a demo alone.",

@@ -16,9 +16,10 @@ from temporalio.worker import Worker
 
 from domain.environments import Environment
 from domain.limits import BOUNDS
+from domain.runs import Backend, RunPurpose
 from worker.logs import LoggedActivities
 from worker.roles import WORK, Role
-from worker.sandbox_choice import chosen, every_backend
+from worker.sandbox_choice import LocalSandbox, chosen, every_backend
 from worker.settings import WorkerSettings
 from worker.start_up import CannotStart, opened_database
 
@@ -105,7 +106,7 @@ class Wiring:
 
         database, environments = await self._open_database(), self._known_environments()
         records, scripts = await self._stored_records(), Blobs(database)
-        sandbox = await self._sandbox(self._settings.min_trial_level)
+        sandbox = await self._sandbox(RunPurpose.TRIAL, self._settings.min_trial_level)
         pythons = {name: Path(environment.python) for name, environment in environments.items()}
         modules = {name: frozenset(environment.modules) for name, environment in environments.items()}
         checker = await self._lifetimes.enter_async_context(ParserPool(pythons, modules))
@@ -139,7 +140,7 @@ class Wiring:
             await self._stored_records(),
             Blobs(database),
             Journal(database),
-            await self._sandbox(self._settings.min_execution_level),
+            await self._sandbox(RunPurpose.EXECUTION, self._settings.min_execution_level),
             CatalogueModels(catalogue, client),
             announce=self._workflows().announce,
             worker=identity(),
@@ -166,7 +167,11 @@ class Wiring:
         from worker.monitor import Monitor  # noqa: PLC0415
 
         database = await self._open_database()
-        sandboxes = every_backend(self._settings, self._known_environments())
+        sandboxes: list[LocalSandbox] = [*every_backend(self._settings, self._known_environments())]
+        if self._settings.sandbox == Backend.KUBERNETES:
+            from worker.pods import watched_sandboxes  # noqa: PLC0415
+
+            sandboxes += await watched_sandboxes(self._settings.cluster_file, self._lifetimes)
         monitor = Monitor(sandboxes, Oversight(database), Journal(database))
         chores.append(lambda: monitor.run(self._settings.patrol_seconds))
         return (RunKill(sandboxes).kill_run,)
@@ -197,7 +202,12 @@ class Wiring:
                 raise CannotStart(str(error)) from error
         return self._environments
 
-    async def _sandbox(self, minimum: int) -> Sandbox:
+    async def _sandbox(self, purpose: RunPurpose, minimum: int) -> Sandbox:
+        settings, environments = self._settings, self._known_environments()
+        if settings.sandbox == Backend.KUBERNETES:
+            from worker.pods import running_sandbox  # noqa: PLC0415
+
+            return await running_sandbox(settings.cluster_file, purpose, minimum, environments, self._lifetimes)
         if minimum not in self._sandboxes:
-            self._sandboxes[minimum] = await chosen(self._settings, self._known_environments(), minimum)
+            self._sandboxes[minimum] = await chosen(settings, environments, minimum)
         return self._sandboxes[minimum]

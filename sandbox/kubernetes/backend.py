@@ -29,6 +29,8 @@ from sandbox.kubernetes.reflector import Reflector
 from sandbox.port import RunEvent, RunWatcher
 from sandbox.receipt import Evidence
 
+_PROBE = "probe-"
+"""Begins the run ids that no evaluation owns; a probe's pod is nobody's to end while it lives."""
 _SHARED_WITH_HOST = "4294967295"
 """In a uid map: all ids of the node, so that there is no user namespace."""
 
@@ -104,7 +106,8 @@ class KubernetesSandbox:
                 await self._reflector.listed()
         if self._reflector.stale:
             raise SandboxUnavailable("the cluster has not told of its pods for too long")
-        return tuple(sorted(pod.annotations.get(ANNOTATION_RUN, pod.name) for pod in self._reflector.pods()))
+        named = [(pod.annotations.get(ANNOTATION_RUN, pod.name), pod) for pod in self._reflector.pods()]
+        return tuple(sorted(run_id for run_id, pod in named if not run_id.startswith(_PROBE) or _left_behind(pod)))
 
     async def probe(self) -> Isolation:
         """What a run gets here, found out by one. Raises SandboxUnavailable and its kin."""
@@ -112,7 +115,7 @@ class KubernetesSandbox:
         if not names:
             raise SandboxUnavailable("No environment has an image here, so nothing can be run.")
         request = RunRequest(
-            run_id=f"probe-{secrets.token_hex(8)}",
+            run_id=f"{_PROBE}{secrets.token_hex(8)}",
             purpose=RunPurpose.TRIAL,
             script=b"",
             model_id="mock",
@@ -182,6 +185,10 @@ class KubernetesSandbox:
                 await self._cluster.delete_pod(self._placement.namespace, view.name, view.uid)
             return
         await ended(self._cluster, self._placement.namespace, view)
+
+
+def _left_behind(pod: PodView) -> bool:
+    return pod.ended and not pod.deleting
 
 
 async def _unless_stopped(starting: Coroutine[Any, Any, PodView], stop: asyncio.Event) -> PodView | None:

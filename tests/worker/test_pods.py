@@ -1,0 +1,96 @@
+"""A worker that is pointed at a cluster has every right it needs there, or says which is missing and does not start."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from domain.runs import RunPurpose
+from tests.sandbox.kubernetes.world import ENVIRONMENTS, EXECUTIONS, TRIALS, World, entered
+from worker.pods import running_sandbox, watched_sandboxes
+from worker.start_up import CannotStart
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return entered()
+
+
+def cluster_file(directory: Path, world: World, kubeconfig: Path) -> Path:
+    file = directory / "cluster.toml"
+    classes = "".join(
+        f'[{name}]\nnamespace = "{namespace}"\nimage_pull_policy = "Never"\n'
+        f'[{name}.images.default]\nreference = "{world.image}"\n'
+        for name, namespace in (("trials", TRIALS), ("executions", EXECUTIONS))
+    )
+    file.write_text(f'kubeconfig = "{kubeconfig}"\n{classes}')
+    return file
+
+
+@pytest.mark.cluster
+async def test_a_worker_with_its_roles_rights_starts(world: World, tmp_path: Path) -> None:
+    file = cluster_file(tmp_path, world, world.as_role("airlock-execution", tmp_path))
+
+    async with AsyncExitStack() as lifetimes:
+        sandbox = await running_sandbox(file, RunPurpose.EXECUTION, 2, ENVIRONMENTS, lifetimes)
+        runs = await sandbox.runs()
+
+    assert runs == ()
+
+
+@pytest.mark.cluster
+async def test_each_missing_right_is_named(world: World, tmp_path: Path) -> None:
+    file = cluster_file(tmp_path, world, world.as_role("airlock-monitor", tmp_path))
+
+    async with AsyncExitStack() as lifetimes:
+        with pytest.raises(CannotStart) as refused:
+            await running_sandbox(file, RunPurpose.TRIAL, 2, ENVIRONMENTS, lifetimes)
+
+    for right in ("create pods in airlock-trials", "get pods/attach in airlock-trials", "get pods/log"):
+        assert right in str(refused.value)
+
+
+@pytest.mark.cluster
+async def test_the_monitors_rights_suffice_to_watch_both_namespaces(world: World, tmp_path: Path) -> None:
+    file = cluster_file(tmp_path, world, world.as_role("airlock-monitor", tmp_path))
+
+    async with AsyncExitStack() as lifetimes:
+        sandboxes = await watched_sandboxes(file, lifetimes)
+        runs = [await sandbox.runs() for sandbox in sandboxes]
+
+    assert len(runs) == 2
+
+
+@pytest.mark.cluster
+async def test_a_level_that_pods_do_not_reach_is_refused(world: World, tmp_path: Path) -> None:
+    file = cluster_file(tmp_path, world, world.kubeconfig)
+
+    async with AsyncExitStack() as lifetimes:
+        with pytest.raises(CannotStart, match="level 2"):
+            await running_sandbox(file, RunPurpose.EXECUTION, 4, ENVIRONMENTS, lifetimes)
+
+
+@pytest.mark.parametrize("content", [None, "not = [toml", "[trials]\nnamespace = 1\n", 'kubeconfig = "x"\n'])
+async def test_a_cluster_file_that_is_none_is_said_in_a_sentence(content: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "cluster.toml"
+    if content is not None:
+        file.write_text(content)
+
+    async with AsyncExitStack() as lifetimes:
+        with pytest.raises(CannotStart, match="cluster file"):
+            await watched_sandboxes(file, lifetimes)
+
+
+async def test_a_missing_kubeconfig_is_said_in_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.toml"
+    image = f'reference = "localhost/a@sha256:{"0" * 64}"\n'
+    file.write_text(
+        f'kubeconfig = "{tmp_path}/absent"\n[trials]\nnamespace = "t"\n[trials.images.default]\n{image}'
+        f'[executions]\nnamespace = "e"\n[executions.images.default]\n{image}'
+    )
+
+    async with AsyncExitStack() as lifetimes:
+        with pytest.raises(CannotStart, match="is no kubeconfig"):
+            await watched_sandboxes(file, lifetimes)
