@@ -37,7 +37,7 @@ async def test_a_worker_with_its_roles_rights_starts(world: World, tmp_path: Pat
         sandbox = await running_sandbox(file, RunPurpose.EXECUTION, 2, ENVIRONMENTS, lifetimes)
         runs = await sandbox.runs()
 
-    assert runs == ()
+    assert all(run_id.startswith("probe-") for run_id in runs)  # its own, which is being removed
 
 
 @pytest.mark.cluster
