@@ -44,8 +44,8 @@ class Services:
     stream_slots: StreamSlots
 
 
-def services_of(connection: HTTPConnection) -> Services:
-    """The services of the app that serves this request or WebSocket."""
+async def services_of(connection: HTTPConnection) -> Services:
+    """The services of the app that serves this request or WebSocket. Async, or FastAPI would take a thread for it."""
     return cast("Services", connection.app.state.services)
 
 
