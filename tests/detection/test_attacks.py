@@ -1,6 +1,6 @@
 """Inert attacks, grouped by what they try: each says which verdict the two static stages must reach without bandit.
 
-Those below `held_out` were written before anybody looked at which rules catch them, and no rule was written for them
+Those below `held_out*` were written before anybody looked at which rules catch them, and no rule was written for them
 before their first measurement (docs/screening.md has its result).
 """
 
