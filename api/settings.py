@@ -14,6 +14,9 @@ from domain.limits import BOUNDS, Bound, OperatorLimits
 
 Address = Annotated[str, Field(pattern=r"^[^\s/@]+:\d{1,5}$", max_length=300)]
 
+SECRETS = Path("/run/secrets")
+"""Where containers find their secrets."""
+
 
 class BadSettings(Exception):
     """The settings cannot be used. Its text is one sentence for the operator."""
@@ -100,7 +103,9 @@ class ApiSettings(BaseSettings):
 def read_settings() -> ApiSettings:
     """The settings of this process. Raises BadSettings, which names a variable and never shows a value."""
     try:
-        return ApiSettings()  # pyright: ignore[reportCallIssue] - its fields come from the environment
+        # A secret may be a file there, named as its variable: whoever reads our environment does not see it
+        files = SECRETS if SECRETS.is_dir() else None
+        return ApiSettings(_secrets_dir=files)  # pyright: ignore[reportCallIssue] - its fields come from the environment
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         name = f"AIRLOCK_{str(problem['loc'][0]).upper()}: " if problem["loc"] else ""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.session import tell
-from cli.settings import OperatorSettings
+from cli.settings import OperatorSettings, operator_settings
 from storage.database import Database, migrate
 from storage.rights import RIGHTS, grant
 from workflows.client import connect
@@ -30,7 +30,7 @@ def setup(
     ] = False,
 ) -> None:
     """Bring the database's tables and Temporal's search attributes up to date. Repeat it with every deployment."""
-    settings = OperatorSettings()
+    settings = operator_settings()
     migrate(settings.database)
     tell("The database is up to date.")
     if rights:

@@ -32,7 +32,7 @@ REDRAWN = 0.25
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(demo)
+    app.command("demo")(demo)
 
 
 def demo() -> None:

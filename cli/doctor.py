@@ -12,7 +12,7 @@ import typer
 
 from cli.exit_codes import ExitCode
 from cli.session import AsJson
-from cli.settings import OperatorSettings
+from cli.settings import OperatorSettings, operator_settings
 from cli.stack.programs import NoTemporal, find_temporal
 from cli.terminal import OUT, print_json, table
 from domain.environments import Environment
@@ -32,12 +32,12 @@ class Check(NamedTuple):
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(doctor)
+    app.command("doctor")(doctor)
 
 
 def doctor(*, as_json: AsJson = False) -> None:
     """Look at this machine: Python, Temporal, the environments, and which sandboxes prove themselves here."""
-    checks = _checks(OperatorSettings())
+    checks = _checks(operator_settings())
     if as_json:
         print_json([check._asdict() for check in checks])
     else:

@@ -11,7 +11,7 @@ import typer
 
 from cli.exit_codes import ExitCode
 from cli.session import AsJson, Failed, connection, tell
-from cli.settings import OperatorSettings
+from cli.settings import operator_settings
 from cli.terminal import OUT, print_json, table
 from domain.environments import Environment
 from domain.errors import EnvironmentUnavailable
@@ -47,7 +47,7 @@ def add(
     description: Description = "",
 ) -> None:
     """Offer an interpreter with what it can import. Workers see it when they start again."""
-    added = _offer(name, python.absolute(), description, OperatorSettings().environments)
+    added = _offer(name, python.absolute(), description, operator_settings().environments)
     tell(f"{name}: {len(added.packages)} packages, {len(added.modules)} modules. Start the workers again to offer it.")
 
 
@@ -59,7 +59,7 @@ def make(
     description: Description = "",
 ) -> None:
     """Make a virtual environment from a requirements file, and offer it."""
-    directory = OperatorSettings().environments
+    directory = operator_settings().environments
     python = _virtual_environment(directory / name, "--clear")
     tell(f"Installing {requirements} ...")
     _perform(python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--require-hashes",

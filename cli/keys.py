@@ -9,7 +9,7 @@ import typer
 
 from cli.exit_codes import ExitCode
 from cli.session import AsJson, Failed, tell
-from cli.settings import OperatorSettings
+from cli.settings import operator_settings
 from cli.terminal import OUT, print_json
 from storage.database import Database
 from storage.keys import ApiKeys, NewKey, Scope
@@ -49,10 +49,10 @@ def revoke(key_id: Annotated[str, typer.Argument(help="key_...")]) -> None:
 
 
 async def _created(tenant: str, label: str, scopes: frozenset[Scope], models: frozenset[str] | None) -> NewKey:
-    async with Database(OperatorSettings().database) as database:
+    async with Database(operator_settings().database) as database:
         return await ApiKeys(database).create(tenant, label, scopes, models)
 
 
 async def _revoked(key_id: str) -> bool:
-    async with Database(OperatorSettings().database) as database:
+    async with Database(operator_settings().database) as database:
         return await ApiKeys(database).revoke(key_id)

@@ -14,7 +14,7 @@ from cli.environments import make_default
 from cli.exit_codes import ExitCode
 from cli.presentation import run_report
 from cli.session import AsJson, Failed, tell
-from cli.settings import OperatorSettings, passed_on
+from cli.settings import OperatorSettings, operator_settings, passed_on
 from cli.terminal import OUT, print_json
 
 GRACE = 60
@@ -23,7 +23,7 @@ GRACE = 60
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(run)
+    app.command("run")(run)
 
 
 def run(
@@ -35,7 +35,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run one script as a trial would, and show its result, what it tried, and how it was isolated."""
-    settings = OperatorSettings()
+    settings = operator_settings()
     if environment == "default":
         make_default(settings.environments)
     tell(f"Running {script} ...")

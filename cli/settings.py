@@ -46,6 +46,13 @@ class OperatorSettings(BaseSettings):
         return (self.environments_dir or self.state_dir / "environments").absolute()
 
 
+def operator_settings() -> OperatorSettings:
+    """The settings of an operator's command. A secret may be a file in /run/secrets, named as its variable."""
+    secrets = Path("/run/secrets")
+    files = secrets if secrets.is_dir() else None
+    return OperatorSettings(_secrets_dir=files)  # pyright: ignore[reportCallIssue] - an argument of the base class
+
+
 def passed_on() -> dict[str, str]:
     """The environment of a child of ours, before its own settings."""
     return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}

@@ -12,7 +12,7 @@ import typer
 
 from cli.exit_codes import ExitCode
 from cli.session import Failed, tell
-from cli.settings import OperatorSettings
+from cli.settings import operator_settings
 from cli.stack.child import NotReady
 from cli.stack.embedded import AlreadyUp, Running, embedded_stack
 from cli.stack.interruption import run_until_stopped
@@ -26,7 +26,7 @@ State = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(up)
+    app.command("up")(up)
 
 
 def up(
@@ -34,7 +34,7 @@ def up(
 ) -> None:
     """Start Temporal, the API and all workers, and keep them running until Ctrl-C."""
     with stack_failures():
-        run_until_stopped(_serve(state or OperatorSettings().state_dir, usual_ports=not any_port))
+        run_until_stopped(_serve(state or operator_settings().state_dir, usual_ports=not any_port))
     tell("Everything is stopped.")
 
 

@@ -13,6 +13,9 @@ from domain.runs import Backend
 Level = Annotated[int, Field(ge=1, le=4)]
 Address = Annotated[str, Field(pattern=r"^[^\s/@]+:\d{1,5}$", max_length=300)]
 
+SECRETS = Path("/run/secrets")
+"""Where containers find their secrets."""
+
 
 class BadSettings(Exception):
     """The settings cannot be used. Its text is one sentence for the operator."""
@@ -139,7 +142,9 @@ class WorkerSettings(BaseSettings):
 def read_settings() -> WorkerSettings:
     """The settings of this process. Raises BadSettings, which names a variable and never shows a value."""
     try:
-        return WorkerSettings()  # pyright: ignore[reportCallIssue] - its fields come from the environment
+        # A secret may be a file there, named as its variable: whoever reads our environment does not see it
+        files = SECRETS if SECRETS.is_dir() else None
+        return WorkerSettings(_secrets_dir=files)  # pyright: ignore[reportCallIssue] - its fields come from the environment
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         name = f"AIRLOCK_{str(problem['loc'][0]).upper()}: " if problem["loc"] else ""
