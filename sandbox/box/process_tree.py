@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import signal
 
-from sandbox.controls.caller import descends_from
+from sandbox.controls.caller import parent_of
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def descendants(ancestor: int) -> list[int]:
     """The processes that come from `ancestor`, which has to be a subreaper, or the first process of its namespace."""
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and descends_from(int(name), ancestor)]
+    parents = {int(name): parent_of(int(name)) for name in os.listdir("/proc") if name.isdigit()}
+    family = {ancestor}
+    while more := {each for each, parent in parents.items() if parent in family} - family:
+        family |= more
+    return [each for each in family if each != ancestor]
 
 
 def kill_descendants(ancestor: int) -> None:
