@@ -99,7 +99,7 @@ class PodExecution:
                 Stage.POD_EXECUTION,
                 request.script,
                 stop=stop,
-                stops_from=evaluation.policy.rejected_from,
+                stops_by=evaluation.policy,
                 environment_digest=task.environment_digest,
             )
             run = self._sandbox.run(request, answer=model.answer, watch=watch.see, stop=stop)

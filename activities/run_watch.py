@@ -12,15 +12,16 @@ from activities.clock import now
 from activities.ports import RunJournal
 from detection.behaviour.watch import BehaviourWatch
 from domain.errors import EnvironmentChanged
-from domain.findings import MAX_FINDINGS_PER_STAGE, Finding, Severity
+from domain.findings import MAX_FINDINGS_PER_STAGE, Finding, Verdict
 from domain.journal import EntryKind, NewEntry
 from domain.lifecycle import Stage
+from domain.policy import Policy
 from domain.runs import RunReport
 from sandbox.port import Asked, Began, Printed, RunEvent, Tried
 
 
 class RunWatch:
-    """The watcher of one run. A finding at or above `stops_from` sets `stop`; None lets everything go on.
+    """The watcher of one run. A finding that `stops_by` rejects sets `stop`; None lets everything go on.
 
     Raises EnvironmentChanged, which ends the run, where it began in another environment than `environment_digest`.
     """
@@ -33,7 +34,7 @@ class RunWatch:
         script: bytes,
         *,
         stop: asyncio.Event,
-        stops_from: Severity | None = None,
+        stops_by: Policy | None = None,
         environment_digest: str | None = None,
     ) -> None:
         self._journal = journal
@@ -41,7 +42,7 @@ class RunWatch:
         self._stage = stage
         self._behaviour = BehaviourWatch(script)
         self._stop = stop
-        self._stops_from = stops_from
+        self._stops_by = stops_by
         self._environment_digest = environment_digest
         self._told: set[Finding] = set()
 
@@ -76,7 +77,7 @@ class RunWatch:
         """`frame` is None where the frame has an entry of its own already."""
         if found is None:
             return
-        if self._stops_from is not None and found.severity.weight >= self._stops_from.weight:
+        if self._stops_by is not None and self._stops_by.verdict_on(found) is Verdict.REJECTED:
             self._stop.set()
         if found not in self._told and len(self._told) < MAX_FINDINGS_PER_STAGE:
             self._told.add(found)

@@ -13,6 +13,7 @@ import uvicorn
 from api.app import create_app
 from api.settings import ApiSettings, BadSettings, read_settings
 from api.wiring import opened
+from detection.policy_file import PolicyError
 from domain.errors import PlatformError
 from storage.catalogues import CatalogueError
 from storage.schema import SchemaMismatch
@@ -31,7 +32,7 @@ def main() -> int:
         settings = read_settings()
         _log_as_json(settings.log_level)
         asyncio.run(_serve(settings))
-    except (BadSettings, CatalogueError, SchemaMismatch) as error:
+    except (BadSettings, CatalogueError, PolicyError, SchemaMismatch) as error:
         return _refused(str(error))
     except PlatformError as error:
         return _refused(f"The API cannot start: {error.message}. {error.evidence}".strip())

@@ -9,7 +9,6 @@ from api.examples import ENVIRONMENTS, IN_FORCE, MODELS, answers
 from api.schemas import EnvironmentAnswer, Environments, InForce, LimitAnswer, ModelAnswer, Models
 from api.services import Served
 from domain.limits import MAX_REQUEST_BYTES, MAX_SCRIPT_BYTES
-from domain.policy import Policy
 
 router = APIRouter(prefix="/api/v1", tags=["installation"])
 _READING = (401, 403, 429, 503)
@@ -52,7 +51,7 @@ async def read_limits(_: Reader, services: Served) -> InForce:
         limits={name: LimitAnswer.model_validate(bound.model_dump()) for name, bound in bounds.items()},
         max_script_bytes=MAX_SCRIPT_BYTES,
         max_request_bytes=MAX_REQUEST_BYTES,
-        policy=Policy(approval=settings.approval),
+        policy=services.submitting.policy,
         rate_limit=settings.rate_limit,
         streams_per_key=settings.streams_per_key,
         stream_seconds=settings.stream_seconds,

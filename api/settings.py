@@ -56,6 +56,10 @@ class ApiSettings(BaseSettings):
         default=True,
         description="Whether a person may approve a suspicious script. If not, it is rejected.",
     )
+    policy_file: Path | None = Field(
+        default=None,
+        description="TOML: the operator's own table from findings to verdicts. Without it the built-in one holds.",
+    )
     limits: dict[str, dict[Literal["default", "maximum"], int]] = Field(
         default_factory=dict[str, dict[Literal["default", "maximum"], int]],
         description="JSON: the operator's own default and maximum of a limit, by its name. The rest stay.",

@@ -24,7 +24,7 @@ from api.problems import Problem
 from domain.environments import Environment
 from domain.errors import AnalyserFailed, PlatformError, StorageUnavailable, WorkflowsUnavailable
 from domain.evaluation import EffectiveConfig, Evaluation, ScriptRef
-from domain.findings import Finding, StageReport
+from domain.findings import Finding, StageReport, Verdict
 from domain.limits import MAX_SCRIPT_BYTES
 from domain.model_catalogue import CatalogueModel
 from domain.policy import Policy
@@ -53,11 +53,6 @@ class Checked(Protocol):
     @property
     def missing_modules(self) -> tuple[str, ...]:
         """What the environment lacks."""
-        ...
-
-    @property
-    def refusal(self) -> Finding | None:
-        """Why the script is refused at once."""
         ...
 
 
@@ -146,7 +141,8 @@ class Submitting:
         except AnalyserFailed as late:
             log.warning("checks_left_to_the_stage", code=late.code)
             return
-        refusal = checked.refusal
+        rejecting = (each for each in checked.report.findings if self._policy.verdict_on(each) is Verdict.REJECTED)
+        refusal = next(rejecting, None)
         if refusal is None:
             return
         if refusal.rule == "missing_module" and checked.missing_modules:
@@ -171,6 +167,11 @@ class Submitting:
         except TimeoutError:
             raise WorkflowsUnavailable("Temporal does not answer") from None
         self._answered_at = asyncio.get_running_loop().time()
+
+    @property
+    def policy(self) -> Policy:
+        """What judges the evaluations that are accepted here."""
+        return self._policy
 
     def _new(self, asked: Asked, principal: Principal) -> NewEvaluation:
         evaluation = Evaluation(

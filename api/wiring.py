@@ -15,6 +15,7 @@ from api.settings import ApiSettings
 from api.status_queries import StatusQueries
 from api.submitting import Checker, Submitting
 from detection.parser_pool import ParserPool
+from detection.policy_file import load_policy
 from domain.environments import Environment
 from domain.policy import Policy
 from storage.blobs import Blobs
@@ -61,7 +62,7 @@ async def serving(
         checker,
         environments=environments,
         models=models,
-        policy=Policy(approval=settings.approval),
+        policy=_policy(settings),
         check_within=timedelta(seconds=settings.check_seconds),
     )
     async with JournalFeed(journal) as feed, submitting:
@@ -81,6 +82,11 @@ async def serving(
             rate_limits=RateLimits(settings.rate_limit, settings.rate_limit_storage),
             stream_slots=StreamSlots(settings.streams_per_key),
         )
+
+
+def _policy(settings: ApiSettings) -> Policy:
+    policy = load_policy(settings.policy_file)
+    return policy if settings.approval else policy.model_copy(update={"approval": False})
 
 
 def parser_pool(environments: Mapping[str, Environment]) -> ParserPool:

@@ -16,7 +16,7 @@ from detection.notes import Note
 from detection.rules import RULES
 from detection.stage_reports import finding, finding_of, stage_report
 from domain.errors import EnvironmentUnavailable, ParserTimeout
-from domain.findings import Finding, Severity, StageReport
+from domain.findings import StageReport
 from domain.lifecycle import Stage
 from domain.values import Value
 
@@ -34,12 +34,6 @@ class ParsedScript(Value):
     imports: tuple[str, ...] = ()
     """Top-level names of everything that the script imports absolutely."""
     defines_evaluate_model: bool = False
-
-    @property
-    def refusal(self) -> Finding | None:
-        """Why a submission is answered with 400, None where the review may go on."""
-        grave = (found for found in self.report.findings if found.severity.weight >= Severity.HIGH.weight)
-        return next(grave, None)
 
 
 class _Reply(TypedDict):

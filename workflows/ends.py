@@ -18,9 +18,9 @@ def refused(evaluation: Evaluation, review: Review, stage: Stage | None, why: st
 
 def executed(evaluation: Evaluation, report: ExecutionReport, stop: StopOrder | None) -> EvaluationEnd:
     """The script's own fate, unless a stop came first, or it did what no approval covers."""
-    worst = causes.heaviest(report.findings)
-    rejecting = evaluation.policy.rejected_from.weight
-    misbehaved = worst if worst is not None and worst.severity.weight >= rejecting else None
+    policy = evaluation.policy
+    rejecting = tuple(each for each in report.findings if policy.verdict_on(each) is Verdict.REJECTED)
+    misbehaved = causes.heaviest(rejecting)
     if report.outcome is RunOutcome.STOPPED and (stop is not None or misbehaved is None):
         return stopped(evaluation, stop, Stage.POD_EXECUTION, report)
     if misbehaved is not None:

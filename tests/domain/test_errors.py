@@ -7,7 +7,9 @@ from domain.errors import MAX_MESSAGE, PlatformError
 
 
 def every(error: type[PlatformError]) -> list[type[PlatformError]]:
-    return [found for child in error.__subclasses__() for found in (child, *every(child))]
+    """All that anybody outside their own module can meet: a private one is known by its parent's code."""
+    found = [each for child in error.__subclasses__() for each in (child, *every(child))]
+    return [each for each in found if not each.__name__.startswith("_")]
 
 
 def test_the_drawn_tree_names_every_error_with_its_code_and_whether_a_retry_helps() -> None:
