@@ -82,8 +82,16 @@ def install(app: FastAPI) -> None:
 async def _answer(connection: HTTPConnection, error: Exception) -> AsciiJson:
     """The answer to a request, or to the handshake of a WebSocket: there Starlette sends it as a denial."""
     problem = _problem_of(error)
+    if problem.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        problem.headers = {"Allow": ", ".join(_methods_at(connection))}
     request_id = str(connection.scope.get("airlock.request_id", ""))
     return problem_response(problem.status_code, problem.code, problem.detail, request_id, problem)
+
+
+def _methods_at(connection: HTTPConnection) -> list[str]:
+    """Every method that a path has. The framework tells only those of the first route with that path."""
+    pattern = getattr(connection.scope.get("route"), "path", "")
+    return sorted(method.upper() for method in connection.app.openapi()["paths"].get(pattern, {}))
 
 
 def _problem_of(error: Exception) -> Problem:

@@ -11,6 +11,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import problem_response
+from domain.evaluation import EVALUATION_ID
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -90,5 +91,10 @@ class _Exchange:
             status=self.status,
             ms=round((time.perf_counter() - self._began) * 1000, 1),
             key_id=self.scope.get("airlock.key_id"),
-            evaluation_id=self.scope.get("airlock.evaluation_id"),
+            evaluation_id=self._evaluation_id(),
         )
+
+    def _evaluation_id(self) -> str | None:
+        """The id in the path. Anything else that stands there is the client's text."""
+        named = str(self.scope.get("path_params", {}).get("evaluation_id", ""))
+        return named if EVALUATION_ID.fullmatch(named) else None

@@ -150,3 +150,10 @@ async def test_an_idempotency_key_is_short_and_visible(key: str, client: httpx.A
     answer = await client.post(ROOT, content=EXAMPLE, headers={k: v.encode() for k, v in headers.items()})
 
     assert answer.status_code == 400
+
+
+async def test_a_refused_method_is_told_every_method_that_the_path_has(client: httpx.AsyncClient):
+    answer = await client.put(f"{ROOT}/eval_x")
+
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "DELETE, GET"
