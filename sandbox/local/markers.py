@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 from pydantic import ValidationError
 
+from domain.errors import SandboxUnavailable
 from domain.values import Value
 
 _SUFFIX = ".run.json"
@@ -47,18 +48,23 @@ class RunMarkers:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def write(self, marker: RunMarker) -> None:
-        """Keep a marker. Raises OSError."""
+        """Keep a marker. Raises SandboxUnavailable: a run that nobody could find again must not go on."""
         file = self._file(marker.run_id)
         draft = file.with_suffix(".draft")
-        draft.write_text(marker.model_dump_json(), encoding="utf-8")
-        draft.replace(file)
+        try:
+            draft.write_text(marker.model_dump_json(), encoding="utf-8")
+            draft.replace(file)
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def read(self, run_id: str) -> RunMarker | None:
-        """The marker of a run, None where there is none."""
+        """The marker of a run, None where there is none. Raises SandboxUnavailable where nobody can tell."""
         try:
             return RunMarker.model_validate_json(self._file(run_id).read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def remove(self, run_id: str) -> None:
         """Forget a run."""
@@ -77,6 +83,9 @@ class RunMarkers:
         """The runs that there is a marker of."""
         names = sorted(file.name for file in self._directory.glob(f"*{_SUFFIX}"))
         return tuple(unquote(name.removesuffix(_SUFFIX)) for name in names)
+
+    def _unusable(self, error: OSError) -> SandboxUnavailable:
+        return SandboxUnavailable(f"The state directory {self._directory} cannot be used: {error.strerror}.")
 
     def _file(self, run_id: str) -> Path:
         return self._directory / f"{quote(run_id, safe='')}{_SUFFIX}"
