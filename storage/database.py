@@ -116,7 +116,8 @@ def _engine(url: URL, **options: Any) -> Engine:
         return sqlite_engine(url, **options)
     if url.drivername == "postgresql":  # as everybody writes it; SQLAlchemy would look for an older driver
         url = url.set(drivername="postgresql+psycopg")
-    return create_engine(url, pool_pre_ping=True, **options)
+    # A server that was set up without a locale speaks SQL_ASCII by default, which the driver gives back as bytes
+    return create_engine(url, pool_pre_ping=True, connect_args={"client_encoding": "utf8"}, **options)
 
 
 def _is_sqlite(url: URL) -> bool:

@@ -32,7 +32,7 @@ def a_schema() -> Iterator[str]:
         told = "TEST_POSTGRES_URL names no Postgres: only SQLite was tested"
         (pytest.fail if os.environ.get("AIRLOCK_REQUIRE_POSTGRES") else pytest.skip)(told)
     name = f"test_{secrets.token_hex(8)}"
-    whole = make_url(POSTGRES).set(drivername="postgresql+psycopg")
+    whole = make_url(POSTGRES).set(drivername="postgresql+psycopg", query={"client_encoding": "utf8"})
     engine = create_engine(whole, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text(f"CREATE SCHEMA {name}"))

@@ -31,7 +31,8 @@ def users(empty_postgres: str) -> Iterator[Users]:
     owner = make_url(empty_postgres)
     admin = os.environ.get("TEST_POSTGRES_ADMIN_URL")
     administered = make_url(admin) if admin else owner.set(username="postgres", password=None)
-    engine = create_engine(administered.set(drivername="postgresql+psycopg", query={}), isolation_level="AUTOCOMMIT")
+    administered = administered.set(drivername="postgresql+psycopg", query={"client_encoding": "utf8"})
+    engine = create_engine(administered, isolation_level="AUTOCOMMIT")
     names = {process: f"{process}_{secrets.token_hex(4)}" for process in RIGHTS}
     with engine.connect() as connection:
         for name in names.values():
