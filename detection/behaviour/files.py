@@ -21,7 +21,10 @@ _ROOT_OF_PROCESS = re.compile(r"^/proc/(?:self|thread-self|\d+)/root(?=/)")
 _OWN_ENVIRONMENT = re.compile(r"^/proc/(?:self|thread-self)/environ$")
 _SYSTEM = re.compile(r"^/(?:etc|usr|lib\w*|bin|sbin|boot|root|opt|sys|proc|var/(?:lib|spool|cache))(?:/|$)")
 _BYTECODE = re.compile(r"/__pycache__(?:/|$)|\.pyc(?:\.\d+)?$")
-_ORDINARY = re.compile(r"^/dev/(?:null|zero|full|tty|u?random|std(?:in|out|err)|fd/\d+|pts/.*|shm/.*)$|^/proc/self/")
+_ORDINARY = re.compile(
+    r"^/dev/(?:null|zero|full|tty|u?random|std(?:in|out|err)|fd/\d+|pts/.*|shm/.*)$"
+    r"|^/proc/self/|^/var/lib/libuuid/clock\.txt$"
+)
 """Honest libraries open these for writing, and nothing comes of it."""
 _CACHES = re.compile(r"/\.(?:cache|config|local|matplotlib|keras|nltk_data|ipython|jupyter)(?:/|$)")
 

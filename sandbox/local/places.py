@@ -4,8 +4,15 @@ from __future__ import annotations
 
 SYSTEM_ROOTS = ("/usr", "/lib", "/lib64", "/bin")
 """Programs and shared libraries; most are links into /usr."""
-SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/localtime", "/dev/urandom", "/sys/devices/system/cpu/online")
-"""The dynamic linker's index, the time zone, randomness, how many processors there are (thread pools ask)."""
+SYSTEM_FILES = (
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/dev/urandom",
+    "/sys/devices/system/cpu/online",
+    "/proc/self/maps",
+)
+"""The dynamic linker's index, the time zone, randomness, how many processors there are (thread pools ask), and what a
+script has loaded itself: scikit-learn looks for its thread pools there, and ends with an exception where it may not."""
 
 
 def beyond_system(roots: tuple[str, ...]) -> tuple[str, ...]:

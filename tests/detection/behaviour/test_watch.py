@@ -60,6 +60,7 @@ SCIENCE = [  # what importing scientific libraries, asyncio and platform leave i
     Attempt(kind="write", target="/root/.config/matplotlib", allowed=False),
     Attempt(kind="write", target="/usr/lib/python3/site-packages/numba/__pycache__/x.pyc.140", allowed=False),
     Attempt(kind="write", target="/dev/shm/sem.mp-1", allowed=False),
+    Attempt(kind="write", target="/var/lib/libuuid/clock.txt", allowed=False),  # uuid.uuid1()
     Attempt(kind="exec", target="/usr/local/bin/lscpu", allowed=False),
     Attempt(kind="exec", target="/usr/bin/uname", allowed=False),
     Attempt(kind="exec", target="/sbin/ldconfig", allowed=False),
