@@ -73,8 +73,12 @@ def logs(
             _follow(client, evaluation_id, as_json=as_json)
             return
         cursor: str | None = None
+        stage: object = None
         while entries := parts_of(page := client.logs(evaluation_id, cursor), "entries"):
             for entry in entries:
+                if not as_json and entry.get("stage") != stage:  # it prints in its trial, and when it counts
+                    stage = entry.get("stage")
+                    tell(f"-- {stage} --")
                 print_json(entry) if as_json else OUT.print(presentation.line(entry))
             cursor = str(page["next_cursor"])
 
