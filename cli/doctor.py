@@ -59,7 +59,7 @@ def _checks(settings: OperatorSettings) -> list[Check]:
         checks.append(Check("environments", good=True, says=", ".join(environments)))
     except CatalogueError as error:
         checks.append(Check("environments", good=False, says=f"{error} `airlock up` makes `default`."))
-    return checks + asyncio.run(_sandboxes(environments, settings.state_dir.absolute() / "state"))
+    return checks + asyncio.run(_sandboxes(environments, settings.runs))
 
 
 async def _sandboxes(environments: Mapping[str, Environment], state: Path) -> list[Check]:

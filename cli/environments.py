@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cli.exit_codes import ExitCode
+from cli.places import make_place
 from cli.session import AsJson, Failed, connection, tell
 from cli.settings import operator_settings
 from cli.terminal import OUT, print_json, table
@@ -97,6 +98,7 @@ def _offer(name: str, python: Path, description: str, directory: Path) -> Enviro
 
 def _virtual_environment(place: Path, *options: str) -> Path:
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    make_place(place.parent)
     _perform(Path(sys.base_prefix) / "bin" / version, "-m", "venv", *options, str(place))
     return place / "bin" / "python"
 
@@ -105,7 +107,7 @@ def _perform(python: Path, *arguments: str) -> None:
     """Run an interpreter of the operator's. Raises Failed with the end of what it said."""
     command = (str(python), *arguments)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=MAKING_SECONDS, check=False)  # noqa: S603 - the operator's own words
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MAKING_SECONDS, check=False, umask=0o022)  # noqa: S603 - the operator's own words
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Failed(f"{python} cannot be run: {error}", ExitCode.UNAVAILABLE) from error
     if done.returncode != 0:

@@ -49,13 +49,14 @@ def _report(settings: OperatorSettings, script: Path, options: tuple[str, ...]) 
     """What a worker process says of it: whoever speaks to a person runs nothing untrusted."""
     own = {
         "AIRLOCK_ENVIRONMENTS_DIR": str(settings.environments),
-        "AIRLOCK_STATE_DIR": str(settings.state_dir.absolute() / "state"),
+        "AIRLOCK_STATE_DIR": str(settings.runs),
         "AIRLOCK_SANDBOX": settings.sandbox,
     }
     done = subprocess.run(  # noqa: S603 - our own module
         (sys.executable, "-I", "-m", "worker.single_run", *options),
         input=script.read_bytes(),
         capture_output=True,
+        umask=0o022,  # its scratch space is below directories that the run's user goes through
         env=passed_on() | own,
         timeout=float(options[-1]) + GRACE,
         check=False,

@@ -8,6 +8,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cli.places import place_for_runs
+
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """What a child of ours gets of our environment. Whatever else stands there is none of its business."""
 
@@ -43,7 +45,12 @@ class OperatorSettings(BaseSettings):
     @property
     def environments(self) -> Path:
         """The directory of environments in force."""
-        return (self.environments_dir or self.state_dir / "environments").absolute()
+        return (self.environments_dir or place_for_runs(self.state_dir) / "environments").absolute()
+
+    @property
+    def runs(self) -> Path:
+        """Markers and scratch of the runs of this machine."""
+        return place_for_runs(self.state_dir) / "state"
 
 
 def operator_settings() -> OperatorSettings:

@@ -18,6 +18,7 @@ from worker.model_providers.budget import BudgetedModel
 from worker.model_providers.mock import MockProvider
 from worker.sandbox_choice import chosen
 from worker.settings import WorkerSettings
+from worker.start_up import CannotStart
 
 LEAST_LEVEL = 1
 """Whoever runs a script by hand sees in the report how it was isolated."""
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return asyncio.run(_performed(request))
     except PlatformError as error:
         return _failed(f"{error.message} {error.evidence}".strip())
-    except CatalogueError as error:
+    except (CannotStart, CatalogueError) as error:
         return _failed(str(error))
 
 

@@ -34,6 +34,8 @@ class Program:
     log: Path
     ready: Callable[[], Awaitable[bool]]
     """Whether it does its work by now."""
+    umask: int = 0o022
+    """Runs have users of their own, who go through our directories; what is secret sets its own mode."""
     starting: Callable[[], None] = lambda: None
     """Called before each start."""
 
@@ -91,6 +93,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                umask=self.program.umask,
                 start_new_session=True,  # Ctrl-C is for us: we stop it in order
             )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from cli.places import make_place, place_for_runs
 from cli.stack.ports import HOST, free_port
 
 NAMESPACE = "default"
@@ -26,7 +27,11 @@ class Layout:
     def settle(cls, state: Path, tell: Callable[[str], None], *, usual_ports: bool = True) -> Self:
         """Make the directory and choose ports that are free. Without the usual ports any will do. Raises OSError."""
         state = state.absolute()
-        state.mkdir(mode=0o711, parents=True, exist_ok=True)  # 711: a run's own user walks through to its environment
+        runs = place_for_runs(state)
+        if runs != state:
+            tell(f"Runs have users of their own, who cannot enter {state.parent}: what they need is in {runs}.")
+        for directory in (state, runs):
+            make_place(directory)
         taken: set[int] = set()
         return cls(
             state=state,
@@ -58,12 +63,12 @@ class Layout:
     @property
     def environments(self) -> Path:
         """One `*.json` for each environment, and the interpreters that were made for them."""
-        return self.state / "environments"
+        return place_for_runs(self.state) / "environments"
 
     @property
     def runs(self) -> Path:
         """Markers and scratch of the runs of this machine."""
-        return self.state / "state"
+        return place_for_runs(self.state) / "state"
 
     def log_of(self, name: str) -> Path:
         """The log of one process."""

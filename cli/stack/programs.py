@@ -47,6 +47,7 @@ def temporal(layout: Layout) -> Program:
         environment=passed_on(),
         log=layout.log_of("temporal"),
         ready=lambda: _listens(layout.temporal_port),
+        umask=0o077,  # its file holds what evaluations came to
     )
 
 
