@@ -15,6 +15,7 @@ from sandbox.code_pack import BOOT, INTERPRETER_FLAGS
 from sandbox.controls.wall_spec import BOX_CHECKS, WALL_CHECKS, WallSpec
 from sandbox.local.backend import Box, LocalSandbox
 from sandbox.local.cgroups import TASKS_OF_RUNNER
+from sandbox.local.launcher_copy import executable_by_runs
 from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, beyond_system, credentials_below
 from sandbox.local.strays import end_strays
 
@@ -37,7 +38,7 @@ class BubblewrapSandbox(LocalSandbox):
 
     def _command(self, environment: Environment, request: RunRequest, box: Box) -> Sequence[str]:  # noqa: ARG002
         return [
-            launcher_path(), *_NAMESPACES, "--info-fd", "{info}",
+            self._launcher(), *_NAMESPACES, "--info-fd", "{info}",
             *_system(),
             "--dev", "/dev", "--remount-ro", "/dev", "--proc", "/proc",
             "--size", str(request.limits.disk_bytes), "--tmpfs", _SCRATCH,
@@ -66,12 +67,20 @@ class BubblewrapSandbox(LocalSandbox):
     def _place(self, request: RunRequest, uid: int | None) -> None:  # noqa: ARG002
         return None
 
+    def _launcher(self) -> str:
+        try:
+            return str(executable_by_runs(Path(launcher_path()), self._state / "launcher"))
+        except OSError as error:
+            raise SandboxUnavailable(
+                f"bubblewrap cannot be put where runs can execute it: {error.strerror}."
+            ) from error
+
     async def runs(self) -> tuple[str, ...]:
         """The runs of which something may be alive; starts that were cut off have no name, and are ended here."""
         now = asyncio.get_running_loop().time()
         if now - self._looked_at >= _LOOKS_FOR_STRAYS_EVERY:
             self._looked_at = now
-            await asyncio.to_thread(end_strays, launcher_path())
+            await asyncio.to_thread(end_strays, self._launcher())
         return await super().runs()
 
 
