@@ -17,10 +17,11 @@ from domain.model_calls import ModelAnswer, ModelAnswerer, ModelErrorKind, Model
 from domain.outcomes import RunOutcome
 from domain.runs import Backend, Isolation, RunPurpose, RunReport, RunRequest
 from sandbox.code_pack import compiled_by
+from sandbox.controls.wall_spec import WallSpec
 from sandbox.conversation import Conversation
 from sandbox.kubernetes.cluster import Cluster, ClusterError, NotFound
 from sandbox.kubernetes.manifest import ANNOTATION_RUN, SELECTOR, Placement, manifest, pod_name
-from sandbox.kubernetes.pod_report import LEVEL, order_for, report_of
+from sandbox.kubernetes.pod_report import LEVEL, order_for, report_of, wall_for
 from sandbox.kubernetes.pod_run import PodRun
 from sandbox.kubernetes.pod_start import created, ended, started
 from sandbox.kubernetes.pod_stream import PodStream
@@ -138,7 +139,7 @@ class KubernetesSandbox:
         namespace = self._placement.namespace
         stream = PodStream(self._cluster, namespace, pod.name)
         conversation = Conversation(
-            order_for(request, self._placement),
+            order_for(request, self._placement.images[request.environment], self._wall(request)),
             partial(self._isolation, pod),
             send=stream.send,
             answer=answer,
@@ -157,6 +158,9 @@ class KubernetesSandbox:
         if conversation.receipt is None and run.fate is not None and run.fate.outcome is RunOutcome.DISK_LIMIT:
             return report_of(request, conversation, evidence, run.fate)
         return report_of(request, conversation, evidence, None)
+
+    def _wall(self, request: RunRequest) -> WallSpec:
+        return wall_for(request, self._placement.images[request.environment])
 
     def _isolation(self, pod: PodView, checks: dict[str, bool], details: dict[str, str]) -> Isolation:
         """What was observed inside. Raises SandboxUnavailable where the user namespace that was asked for is none."""

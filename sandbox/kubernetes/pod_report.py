@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 
+from domain.decoys import decoys_for
 from domain.runs import Backend, Isolation, RunPurpose, RunRecord, RunReport, RunRequest, Usage
 from sandbox.box.order import Order
 from sandbox.controls.wall_spec import WALL_CHECKS, WallSpec
 from sandbox.conversation import Conversation
 from sandbox.kubernetes.diagnosis import Diagnosis
-from sandbox.kubernetes.manifest import Placement
-from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, beyond_system
+from sandbox.kubernetes.manifest import PodImage
+from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, beyond_system, credentials_below
 from sandbox.receipt import Evidence, RunEnd, end_of
 
 LEVEL = 2
@@ -20,13 +21,14 @@ RUNNER_TASKS = 3
 """Of the run's uid, besides the script's."""
 
 
-def order_for(request: RunRequest, placement: Placement) -> Order:
-    """The order, with a key that nobody else will ever have."""
-    image, limits = placement.images[request.environment], request.limits
-    wall = WallSpec(
+def wall_for(request: RunRequest, image: PodImage) -> WallSpec:
+    """The inner wall that is asked for."""
+    limits = request.limits
+    return WallSpec(
         exec_roots=(*SYSTEM_ROOTS, *beyond_system(image.roots)),
         write_roots=(SCRATCH,),
         read_files=SYSTEM_FILES,
+        noted=credentials_below(SCRATCH),
         cpu_seconds=limits.cpu_seconds,
         processes=limits.processes,
         tasks=limits.processes + RUNNER_TASKS,
@@ -35,6 +37,11 @@ def order_for(request: RunRequest, placement: Placement) -> Order:
         recorded=request.purpose is RunPurpose.TRIAL,
         require=(*WALL_CHECKS, "root_read_only", "own_pids"),
     )
+
+
+def order_for(request: RunRequest, image: PodImage, wall: WallSpec) -> Order:
+    """The order, with a key that nobody else will ever have."""
+    limits = request.limits
     return Order(
         key=secrets.token_hex(32),
         script=request.script.decode("latin-1"),
@@ -46,6 +53,7 @@ def order_for(request: RunRequest, placement: Placement) -> Order:
         output_bytes=limits.output_bytes,
         result_bytes=limits.result_bytes,
         parallel=request.parallel,
+        decoys=dict(decoys_for(request.script).environment),
         resident_bytes=limits.memory_bytes,  # the pod's own limit has room for runner and scratch on top
     )
 

@@ -1,13 +1,18 @@
-"""Every backend that this machine can have. One that it cannot is a failure where AIRLOCK_REQUIRE_SANDBOXES=1."""
+"""Every backend that this machine can have. One that it cannot is a failure where AIRLOCK_REQUIRE_SANDBOXES=1, and pods
+are required where AIRLOCK_REQUIRE_CLUSTER=1.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import tempfile
+import secrets
 from collections.abc import AsyncGenerator, Generator
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -18,23 +23,39 @@ from domain.model_calls import ModelAnswer, ModelRequest
 from domain.runs import RunPurpose, RunReport, RunRequest
 from sandbox.bubblewrap import BubblewrapSandbox
 from sandbox.environment_description import describe_environment
+from sandbox.kubernetes.backend import KubernetesSandbox
 from sandbox.landlock import LandlockSandbox
-from sandbox.local.backend import LocalSandbox
-from sandbox.port import Printed, RunEvent, Tried
+from sandbox.port import Printed, RunEvent, Sandbox, Tried
+from tests.sandbox.kubernetes.world import World, entered, namespace_of_its_own
 
 BACKENDS = {"landlock": LandlockSandbox, "bubblewrap": BubblewrapSandbox}
+LEVELS = {"landlock": 1, "bubblewrap": 2, "kubernetes": 2}
 PYTHON = Path("/usr/bin/python3")
+FORGOTTEN_WITHIN = 15.0
+"""Seconds after a run until its pod is no longer listed."""
+
+
+class RealSandbox(Sandbox, Protocol):
+    """A sandbox that can be asked what is left."""
+
+    async def runs(self) -> tuple[str, ...]: ...
 
 
 @dataclass
 class Bench:
     """A sandbox, and what its last run told."""
 
-    sandbox: LocalSandbox
-    state: Path
+    sandbox: RealSandbox
+    opened: str
+    """How another process opens the same: an expression for `async with`."""
+    imports: str
+    """What that needs."""
+    dies_with_worker: bool = True
+    """Whether a run ends at once where its worker is killed. A pod goes on, for its kubelet knows no worker."""
     events: list[RunEvent] = field(default_factory=list[RunEvent])
     asked: list[ModelRequest] = field(default_factory=list[ModelRequest])
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    name: str = field(default_factory=lambda: secrets.token_hex(4))
     runs: int = 0
     most_at_once: int = 0
     in_flight: int = 0
@@ -42,7 +63,10 @@ class Bench:
     async def run(self, script: str | bytes, *, run_id: str | None = None, **more: object) -> RunReport:
         self.runs += 1
         return await self.sandbox.run(
-            a_run(script, run_id or f"run-{self.runs}", **more), answer=self.answer, watch=self.watch, stop=self.stop
+            a_run(script, run_id or f"run-{self.name}-{self.runs}", **more),
+            answer=self.answer,
+            watch=self.watch,
+            stop=self.stop,
         )
 
     async def answer(self, request: ModelRequest) -> ModelAnswer:
@@ -93,16 +117,53 @@ def state() -> Generator[Path]:
         yield Path(place)
 
 
-@pytest.fixture(params=sorted(BACKENDS))
+@pytest.fixture(scope="session")
+def pods() -> Generator[tuple[World, str]]:
+    """The cluster, and a namespace for this session alone."""
+    with ExitStack() as stack:
+        world = entered()
+        yield world, stack.enter_context(namespace_of_its_own(world))
+
+
+@pytest.fixture(params=[*sorted(BACKENDS), pytest.param("kubernetes", marks=pytest.mark.cluster)])
 async def bench(request: pytest.FixtureRequest, environment: Environment, state: Path) -> AsyncGenerator[Bench]:
-    sandbox = BACKENDS[request.param]({"default": environment}, state)
+    if request.param == "kubernetes":
+        opening = on_pods(*request.getfixturevalue("pods"), environment)
+    else:
+        opening = on_this_machine(request.param, environment, state)
+    async with opening as bench:
+        yield bench
+
+
+@asynccontextmanager
+async def on_this_machine(name: str, environment: Environment, state: Path) -> AsyncGenerator[Bench]:
+    kind = BACKENDS[name]
+    sandbox = kind({"default": environment}, state)
     try:
         await sandbox.probe()
     except SandboxUnavailable as refusal:
-        words = f"this machine cannot have {request.param}: {refusal.message} {refusal.evidence}"
+        words = f"this machine cannot have {name}: {refusal.message} {refusal.evidence}"
         if os.environ.get("AIRLOCK_REQUIRE_SANDBOXES") == "1":
             pytest.fail(words)
         pytest.skip(words)
-    yield Bench(sandbox, state)
+    opened = f"nullcontext({kind.__name__}({{'default': environment}}, Path({str(state)!r})))"
+    yield Bench(sandbox, opened, f"from contextlib import nullcontext\nfrom {kind.__module__} import {kind.__name__}")
     assert await sandbox.runs() == ()
     assert list((state / "scratch").glob("*")) == []
+
+
+@asynccontextmanager
+async def on_pods(world: World, namespace: str, environment: Environment) -> AsyncGenerator[Bench]:
+    placement = world.placement(namespace)
+    opened = (
+        f"KubernetesSandbox.opened(Path({str(world.kubeconfig)!r}), "
+        f"Placement.model_validate_json({placement.model_dump_json()!r}), {{'default': environment}})"
+    )
+    imports = (
+        "from sandbox.kubernetes.backend import KubernetesSandbox\nfrom sandbox.kubernetes.manifest import Placement"
+    )
+    async with KubernetesSandbox.opened(world.kubeconfig, placement, {"default": environment}) as sandbox:
+        yield Bench(sandbox, opened, imports, dies_with_worker=False)
+        async with asyncio.timeout(FORGOTTEN_WITHIN):
+            while await sandbox.runs():  # noqa: ASYNC110 - the watch tells the sandbox, not us
+                await asyncio.sleep(0.1)

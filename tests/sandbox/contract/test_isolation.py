@@ -10,7 +10,7 @@ from domain.outcomes import RunOutcome
 from domain.runs import RunPurpose
 from sandbox.controls.wall_spec import WALL_CHECKS
 from sandbox.port import Began
-from tests.sandbox.contract.conftest import Bench
+from tests.sandbox.contract.conftest import LEVELS, Bench
 
 pytestmark = pytest.mark.sandbox
 
@@ -34,7 +34,7 @@ async def test_every_control_is_proved_before_the_script_begins(bench: Bench) ->
 
     assert isinstance(bench.events[0], Began)
     assert bench.events[0].isolation == report.isolation
-    assert report.isolation.level == {"landlock": 1, "bubblewrap": 2}[bench.sandbox.backend]
+    assert report.isolation.level == LEVELS[bench.sandbox.backend]
     assert set(WALL_CHECKS) <= set(report.isolation.checks)
     assert all(report.isolation.checks.values())
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from domain.environments import Environment
 from sandbox.kubernetes.manifest import Placement, PodImage
@@ -19,6 +22,7 @@ ROOT = Path(__file__).parents[3]
 TOOLS = ROOT.parent / "shared" / "cluster"
 NODE = Path("/var/lib/airlock-cluster/images/python")
 CONTAINERD = "/run/airlock-cluster/containerd.sock"
+LAPTOP = ROOT / "deploy" / "kubernetes" / "laptop"
 TRIALS, EXECUTIONS = "airlock-trials", "airlock-executions"
 ENVIRONMENTS = {"default": Environment(name="default", python="/usr/bin/python3", digest="0" * 64)}
 
@@ -64,9 +68,33 @@ def entered() -> World:
             pytest.fail(words)
         pytest.skip(words)
     world = World(Path(named), os.environ.get("AIRLOCK_TEST_IMAGE") or _image_on_the_node())
-    applied = world.kubectl("apply", "-k", str(ROOT / "deploy" / "kubernetes" / "laptop"))
+    applied = world.kubectl("apply", "-k", str(LAPTOP))
     assert applied.returncode == 0, applied.stderr
     return world
+
+
+@contextmanager
+def namespace_of_its_own(world: World, like: str = TRIALS) -> Generator[str]:
+    """A copy of a namespace for scripts, with all that guards it. Others use the cluster at the same time."""
+    name = f"airlock-test-{secrets.token_hex(4)}"
+    rendered = world.kubectl("kustomize", str(LAPTOP))
+    objects = [_moved(each, like, name) for each in yaml.safe_load_all(rendered.stdout) if _belongs(each, like)]
+    made = world.kubectl("apply", "-f", "-", given={"apiVersion": "v1", "kind": "List", "items": objects})
+    assert made.returncode == 0, made.stderr
+    try:
+        yield name
+    finally:
+        world.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def _belongs(each: Mapping[str, Any], namespace: str) -> bool:
+    if each["kind"] == "Namespace":
+        return each["metadata"]["name"] == namespace
+    return each["metadata"].get("namespace") == namespace and not each["kind"].startswith("Role")
+
+
+def _moved(each: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    return json.loads(json.dumps(each).replace(f'"{old}"', f'"{new}"'))
 
 
 def _image_on_the_node() -> str:
