@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 import secrets
+import tempfile
 from collections.abc import AsyncGenerator, Generator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -32,7 +32,7 @@ BACKENDS = {"landlock": LandlockSandbox, "bubblewrap": BubblewrapSandbox}
 LEVELS = {"landlock": 1, "bubblewrap": 2, "kubernetes": 2}
 PYTHON = Path("/usr/bin/python3")
 FORGOTTEN_WITHIN = 15.0
-"""Seconds after a run until its pod is no longer listed."""
+"""Seconds after a run until its pod is gone."""
 
 
 class RealSandbox(Sandbox, Protocol):
@@ -119,10 +119,11 @@ def state() -> Generator[Path]:
 
 @pytest.fixture(scope="session")
 def pods() -> Generator[tuple[World, str]]:
-    """The cluster, and a namespace for this session alone."""
-    with ExitStack() as stack:
-        world = entered()
-        yield world, stack.enter_context(namespace_of_its_own(world))
+    """The cluster, and a namespace for this session alone, of whose runs nothing may be left in the end."""
+    world = entered()
+    with namespace_of_its_own(world) as namespace:
+        yield world, namespace
+        assert world.is_empty(namespace, FORGOTTEN_WITHIN)
 
 
 @pytest.fixture(params=[*sorted(BACKENDS), pytest.param("kubernetes", marks=pytest.mark.cluster)])
@@ -164,6 +165,3 @@ async def on_pods(world: World, namespace: str, environment: Environment) -> Asy
     )
     async with KubernetesSandbox.opened(world.kubeconfig, placement, {"default": environment}) as sandbox:
         yield Bench(sandbox, opened, imports, dies_with_worker=False)
-        async with asyncio.timeout(FORGOTTEN_WITHIN):
-            while await sandbox.runs():  # noqa: ASYNC110 - the watch tells the sandbox, not us
-                await asyncio.sleep(0.1)

@@ -135,7 +135,7 @@ await sandbox.run(request, answer=None, watch=watch, stop=asyncio.Event())
     await worker.wait()
 
     until = time.monotonic() + DEAD_WITHIN
-    while bench.dies_with_worker and ready.processes and time.monotonic() < until:
+    while bench.dies_with_worker and ready.processes and time.monotonic() < until:  # noqa: ASYNC110 - the kernel is mute
         await asyncio.sleep(0.01)
 
     assert await bench.sandbox.runs() == ("orphan",)
@@ -201,6 +201,6 @@ async def started(bench: Bench, script: str) -> asyncio.subprocess.Process:
 
 async def nothing_left(bench: Bench) -> bool:
     until = time.monotonic() + DEAD_WITHIN
-    while (left := await bench.sandbox.runs()) and time.monotonic() < until:
+    while (left := await bench.sandbox.runs()) and time.monotonic() < until:  # noqa: ASYNC110 - likewise
         await asyncio.sleep(0.05)
     return left == ()

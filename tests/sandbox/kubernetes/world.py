@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import subprocess
+import tempfile
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +24,7 @@ from sandbox.kubernetes.manifest import Placement, PodImage
 ROOT = Path(__file__).parents[3]
 TOOLS = ROOT.parent / "shared" / "cluster"
 NODE = Path("/var/lib/airlock-cluster/images/python")
+LOCALE = Path("/usr/lib/locale/C.utf8")
 CONTAINERD = "/run/airlock-cluster/containerd.sock"
 LAPTOP = ROOT / "deploy" / "kubernetes" / "laptop"
 TRIALS, EXECUTIONS = "airlock-trials", "airlock-executions"
@@ -47,6 +51,15 @@ class World:
             timeout=60,
             check=False,
         )
+
+    def is_empty(self, namespace: str, within: float) -> bool:
+        """Whether the last pod there goes within some seconds."""
+        until = time.monotonic() + within
+        while left := self.kubectl("get", "pods", "-n", namespace, "-o", "name").stdout:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.2)
+        return not left
 
     def as_role(self, account: str, directory: Path) -> Path:
         """A kubeconfig that is a role's service account and nothing more."""
@@ -100,9 +113,12 @@ def _moved(each: dict[str, Any], old: str, new: str) -> dict[str, Any]:
 def _image_on_the_node() -> str:
     """Made without a registry. Elsewhere AIRLOCK_TEST_IMAGE names one that the cluster has, by digest."""
     tag = "localhost/airlock/default:test"
-    made = subprocess.run(
-        [str(TOOLS / "image"), tag, str(NODE), "/usr/bin/python3"], capture_output=True, text=True, check=True
-    )
+    with tempfile.TemporaryDirectory(prefix="airlock-image-") as place:
+        root = Path(place) / "root"
+        shutil.copytree(NODE, root, symlinks=True)
+        shutil.copytree(LOCALE, root / LOCALE.relative_to("/"), dirs_exist_ok=True)
+        making = [str(TOOLS / "image"), tag, str(root), "/usr/bin/python3"]
+        made = subprocess.run(making, capture_output=True, text=True, check=True)
     reference = f"localhost/airlock/default@{made.stdout.strip()}"
     tagging = ["ctr", "-a", CONTAINERD, "-n", "k8s.io", "images", "tag", "--force", tag, reference]
     subprocess.run(tagging, capture_output=True, check=True)
