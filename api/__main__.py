@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from types import FrameType
 
 import structlog
-import uvicorn
 
 from api.app import create_app
+from api.server import Server
 from api.settings import ApiSettings, BadSettings, read_settings
 from api.wiring import opened
 from detection.policy_file import PolicyError
@@ -20,10 +19,6 @@ from storage.schema import SchemaMismatch
 
 CANNOT_START = 78
 """EX_CONFIG of sysexits: starting it again will not help."""
-GRACE_SECONDS = 10
-"""What requests under way get at the end. Streams are told at once."""
-MAX_MESSAGE_BYTES = 4096
-"""Of a WebSocket message: clients have nothing to say there."""
 
 
 def main() -> int:
@@ -41,28 +36,7 @@ def main() -> int:
 
 async def _serve(settings: ApiSettings) -> None:
     async with opened(settings) as services:
-        config = uvicorn.Config(
-            create_app(services, settings.api_app),
-            host=settings.host,
-            port=settings.port,
-            lifespan="off",  # lifetimes are ours
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-            ws_max_size=MAX_MESSAGE_BYTES,
-            h11_max_incomplete_event_size=64 * 1024,
-        )
-        await _Server(config).serve()
-
-
-class _Server(uvicorn.Server):
-    """Ends by returning. Uvicorn's own would raise the signal again, and what is open here would not be closed."""
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end."""
-        super().handle_exit(sig, frame)
-        self._captured_signals.clear()
+        await Server(create_app(services, settings.api_app), settings.host, settings.port).serve()
 
 
 def _log_as_json(level: str) -> None:

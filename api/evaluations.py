@@ -32,7 +32,7 @@ IdempotencyKey = Annotated[
     str | None,
     Header(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$", description="Makes a repetition the same request."),
 ]
-_REFUSED = (400, 401, 403, 409, 413, 415, 429, 503)
+_REFUSED = (400, 401, 403, 408, 409, 413, 415, 429, 503)
 _READING = (400, 401, 403, 404, 429, 503)
 
 

@@ -196,6 +196,7 @@ _PROBLEMS: dict[int, tuple[str, str]] = {
     401: ("unauthorized", "Send a valid API key: `Authorization: Bearer <key>`."),
     403: ("scope_missing", "This key may not stop."),
     404: ("not_found", "There is no such evaluation."),
+    408: ("too_slow", "The body did not come within 30 seconds."),
     409: ("not_ended", "The evaluation is executing: it has not ended."),
     413: ("too_large", f"The body is larger than {MAX_REQUEST_BYTES} bytes."),
     415: ("unsupported_media_type", "Send application/json, in UTF-8."),

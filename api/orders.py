@@ -28,7 +28,7 @@ from storage.records import EvaluationRecord, StopAnswer
 
 MAX_WAIT_SECONDS = 25.0
 """Of a stop: gateways give up after 29."""
-_ORDERING = (400, 401, 403, 404, 409, 413, 415, 429, 503)
+_ORDERING = (400, 401, 403, 404, 408, 409, 413, 415, 429, 503)
 
 log = structlog.get_logger()
 router = APIRouter(prefix=presenting.ROOT, tags=["orders"], route_class=StrictRoute)

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError, WebSocketRequestValidatio
 from pydantic import JsonValue
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
+from starlette.types import Receive, Scope, Send
 
 from api.json_response import AsciiJson
 from domain.errors import PlatformError, RecordMissing, StorageUnavailable, WorkflowsUnavailable
@@ -25,6 +26,7 @@ RETRY_AFTER_SECONDS = 5
 """What a client is asked to wait while Temporal or the database is away."""
 _AWAY = (StorageUnavailable, WorkflowsUnavailable)
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+_DETAILS = {404: "There is nothing at this path.", 405: "This path is not served by this method: see Allow."}
 
 log = structlog.get_logger()
 
@@ -77,13 +79,19 @@ def install(app: FastAPI) -> None:
     kinds = (HTTPException, RequestValidationError, WebSocketRequestValidationError)
     for kind in (*kinds, PlatformError, LimitExceeded, BadCursor, IdempotencyConflict):
         app.add_exception_handler(kind, _answer)
+    app.router.default = _nowhere
+
+
+async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - an ASGI app
+    """What the paths that nobody serves are. The framework's own tells a WebSocket nothing."""
+    raise HTTPException(404)
 
 
 async def _answer(connection: HTTPConnection, error: Exception) -> AsciiJson:
     """The answer to a request, or to the handshake of a WebSocket: there Starlette sends it as a denial."""
     problem = _problem_of(error)
     if problem.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        problem.headers = {"Allow": ", ".join(_methods_at(connection))}
+        problem.headers = {"Allow": ", ".join(_methods_at(connection)) or "GET"}  # the documentation's own pages
     request_id = str(connection.scope.get("airlock.request_id", ""))
     return problem_response(problem.status_code, problem.code, problem.detail, request_id, problem)
 
@@ -102,7 +110,8 @@ def _problem_of(error: Exception) -> Problem:
             return _invalid(cast("Sequence[Mapping[str, Any]]", error.errors()))
         case HTTPException():
             code = _CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal_error")
-            return Problem(error.status_code, code, str(error.detail), headers=error.headers)
+            detail = _DETAILS.get(error.status_code, str(error.detail))
+            return Problem(error.status_code, code, detail, headers=error.headers)
         case LimitExceeded():
             place: list[JsonValue] = ["config", error.name]
             told: dict[str, JsonValue] = {"loc": place, "message": str(error), "maximum": error.maximum}

@@ -13,7 +13,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.types import Receive, Scope, Send
 
 from api import presenting
-from api.authentication import Reader, authenticate
+from api.authentication import Reader, authorize
 from api.cursors import seq_at
 from api.event_stream import HEARTBEAT, EventStream, StreamEvent
 from api.examples import EVENTS, answers
@@ -65,7 +65,7 @@ async def events_over_websocket(
     websocket: WebSocket, evaluation_id: str, services: Served, after: After = None
 ) -> None:
     """The same as `events`. The client has nothing to say: a message of its own closes the connection."""
-    principal = await authenticate(websocket, services, KeyScope.READ)
+    principal = await authorize(websocket, services, KeyScope.READ)
     record = await owned(evaluation_id, principal, services)
     place = seq_at(evaluation_id, after)
     stream = EventStream(services, record, place, websocket.headers["authorization"])

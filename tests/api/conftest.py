@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from api.app import create_app
+from api.server import Server
 from api.services import Services
 from api.settings import ApiSettings
 from api.wiring import parser_pool, serving
@@ -99,8 +99,8 @@ async def client(client_of: Client) -> httpx.AsyncClient:
 @asynccontextmanager
 async def listening(services: Services) -> AsyncIterator[str]:
     """The app on a real socket, as streams need it."""
-    config = uvicorn.Config(create_app(services), lifespan="off", log_config=None, timeout_graceful_shutdown=2)
-    server = uvicorn.Server(config)
+    server = Server(create_app(services), "127.0.0.1", 0)
+    server.config.timeout_graceful_shutdown = 2
     with socket.create_server(("127.0.0.1", 0)) as bound:
         task = asyncio.create_task(server._serve([bound]))
         try:

@@ -319,3 +319,14 @@ async def test_a_websocket_without_a_key_is_answered_with_a_problem(
 
     assert refused.value.response.status_code == status
     assert json.loads(refused.value.response.body or b"{}")["code"] == "unauthorized"
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/livez", ROOT])
+async def test_a_websocket_where_there_is_none_is_answered_with_a_problem(path: str, services: Services):
+    async with listening(services) as url:
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(f"ws{url.removeprefix('http')}{path}"):
+                pass
+
+    assert refused.value.response.status_code == 404
+    assert json.loads(refused.value.response.body or b"{}")["code"] == "not_found"

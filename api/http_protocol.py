@@ -1,0 +1,77 @@
+"""HTTP on the wire, as uvicorn speaks it; but noise is answered with a problem, and who never asks is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from api.problems import problem_response
+from api.request_context import SECURITY_HEADERS
+
+REQUEST_SECONDS = 20.0
+"""How long the headers of a request may take, from the connection or the last answer on. However they drip in."""
+NOT_HTTP = "This is no valid HTTP/1.1 request."
+
+
+class StrictHttp(H11Protocol):
+    """One connection."""
+
+    _waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as uvicorn's
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._expect_request()
+
+    def data_received(self, data: bytes) -> None:
+        """Take a piece of a request. A piece alone buys no time."""
+        super().data_received(data)
+        self._wait_no_longer_for_what_is_here()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        self._expect_request()
+        super().on_response_complete()
+        self._wait_no_longer_for_what_is_here()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - named by uvicorn; its words are not ours
+        """Answer what is not HTTP, in the form of every other refusal. In the middle of an answer there is none."""
+        if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            self.transport.close()
+            return
+        request_id = f"req_{secrets.token_hex(12)}"
+        answer = problem_response(400, "invalid_http", NOT_HTTP, request_id)
+        headers = {**dict(answer.headers), **SECURITY_HEADERS, "X-Request-Id": request_id, "Connection": "close"}
+        for part in (
+            h11.Response(status_code=400, headers=list(headers.items()), reason=b"Bad Request"),
+            h11.Data(data=bytes(answer.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(part) or b"")
+        self.transport.close()
+
+    def _expect_request(self) -> None:
+        self._stop_waiting()
+        self._waiting = self.loop.call_later(REQUEST_SECONDS, self._give_up)
+
+    def _wait_no_longer_for_what_is_here(self) -> None:
+        """Both a request under way and a WebSocket have deadlines of their own."""
+        under_way = self.cycle is not None and not self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison] - None before the first
+        if under_way or self.transport.get_protocol() is not self:
+            self._stop_waiting()
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+
+    def _give_up(self) -> None:
+        self.transport.abort()

@@ -1,0 +1,92 @@
+"""The server on the wire: what is no HTTP, and what never gets to be any."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from api.services import Services
+from tests.api.conftest import ROOT, listening, submitted
+from tests.api.raw_http import answer_to
+
+NOISE = {
+    "bytes": b"\x00\x01garbage\r\n\r\n",
+    "the hello of TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 500 + b"\r\n\r\n",
+    "HTTP/0.9": b"GET /livez\r\n\r\n",
+    "no host": b"GET /livez HTTP/1.1\r\n\r\n",
+    "two lengths": b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+    "a negative length": b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+    "a length beyond all": b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 40 + b"\r\n\r\n",
+    "a coding that nobody knows": b"POST /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+    "a bad chunk": b"POST /api/v1/evaluations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n",
+    "5,000 headers": b"GET /livez HTTP/1.1\r\n" + b"".join(b"X-%d: aaaaaaaaaaaaaaaa\r\n" % n for n in range(5000)),
+}
+
+
+@pytest.mark.parametrize("name", NOISE)
+async def test_noise_gets_a_problem_and_the_next_request_is_served(
+    name: str, client: httpx.AsyncClient, services: Services
+):
+    async with listening(services) as url:
+        answer = await answer_to(url, NOISE[name])
+        async with httpx.AsyncClient(headers=client.headers) as other:
+            next_one = await other.get(f"{url}{ROOT}")
+
+    assert answer is not None
+    assert (answer.status, answer.problem["status"]) == (400, 400)
+    assert answer.problem["request_id"] == answer.headers["x-request-id"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert next_one.status_code == 200
+
+
+async def dripping(text: bytes) -> AsyncIterator[bytes]:
+    for place in range(len(text)):
+        yield text[place : place + 1]
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"])
+async def test_a_connection_that_never_gets_to_a_request_is_closed(
+    first: bytes, services: Services, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("api.http_protocol.REQUEST_SECONDS", 0.3)
+    forever = b"GET /livez HTTP/1.1\r\nX: " + b"a" * 1000
+
+    async with listening(services) as url:
+        if first:
+            assert (await answer_to(url, first)) is not None
+        answer = await answer_to(url, then=dripping(forever))
+
+    assert answer is None
+
+
+async def test_a_request_may_take_longer_than_its_headers(
+    client: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("api.http_protocol.REQUEST_SECONDS", 0.3)
+    evaluation_id = await submitted(client)
+
+    async with listening(services) as url, httpx.AsyncClient(headers=client.headers, timeout=20) as other:
+        answer = await other.post(f"{url}{ROOT}/{evaluation_id}/stop?wait=1")
+
+    assert answer.status_code == 202
+
+
+async def test_noise_in_the_middle_of_a_stream_ends_it(client: httpx.AsyncClient, services: Services):
+    evaluation_id = await submitted(client)
+    asked = f"GET {ROOT}/{evaluation_id}/events HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+    asked += f"Authorization: {client.headers['authorization']}\r\n\r\n"
+
+    async with listening(services) as url, asyncio.timeout(20):
+        host, port = url.removeprefix("http://").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(asked.encode())
+        await reader.readuntil(b"event: status")
+        writer.write(b"no chunk\r\n")
+        await reader.read()
+        writer.close()
+        async with httpx.AsyncClient() as other:
+            assert (await other.get(f"{url}/livez")).status_code == 200
