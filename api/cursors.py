@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 
-from storage.records import BadCursor
+from storage.records import BadCursor, EvaluationRecord
 
 _PLACE = re.compile(r"1:(\d{1,12}):([a-z2-7]{8})")
 
@@ -16,8 +16,11 @@ def cursor_at(evaluation_id: str, seq: int) -> str:
     return base64.urlsafe_b64encode(f"1:{seq}:{evaluation_id[-8:]}".encode()).decode().rstrip("=")
 
 
-def seq_at(evaluation_id: str, cursor: str | None) -> int:
-    """The entry that a cursor is behind; 0, before the first, where there is none. Raises BadCursor."""
+def seq_at(record: EvaluationRecord, cursor: str | None) -> int:
+    """The entry that a cursor is behind; 0, before the first, where there is none.
+
+    Raises BadCursor, also for a place that the journal has not come to: whoever waited there would wait in vain.
+    """
     if not cursor:
         return 0
     try:
@@ -25,6 +28,6 @@ def seq_at(evaluation_id: str, cursor: str | None) -> int:
     except (binascii.Error, ValueError) as error:
         raise BadCursor("this is no cursor of a journal") from error
     place = _PLACE.fullmatch(words)
-    if place is None or place[2] != evaluation_id[-8:]:
+    if place is None or place[2] != record.evaluation_id[-8:] or int(place[1]) > record.last_seq:
         raise BadCursor("this is no cursor of this journal")
     return int(place[1])

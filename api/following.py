@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
-from api.journal_feed import ENTRIES_AT_ONCE, JournalFeed
+from api.journal_feed import ENTRIES_AT_ONCE, JournalFeed, TooSlow
 from domain.journal import Entry, EntryKind
 from domain.lifecycle import Status, is_terminal
 from storage.journal import Journal
+from storage.records import EvaluationRecord
 
 Batch = list[Entry]
 """Entries in their order. Empty: nothing has come for a while."""
@@ -45,20 +46,28 @@ async def follow(
             yield fresh
 
 
-async def wait_for_end(journal: Journal, feed: JournalFeed, evaluation_id: str, seconds: float) -> bool:
-    """Wait until the journal tells of the end. False where it does not within so many seconds."""
-    try:
+async def wait_for_end(journal: Journal, feed: JournalFeed, record: EvaluationRecord, seconds: float) -> bool:
+    """Wait until the journal tells of the end. False where it does not within so many seconds.
+
+    Raises StorageUnavailable.
+    """
+    with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            statuses = await journal.read(evaluation_id, kinds=frozenset({EntryKind.STATUS}))
-            if any(map(ends, statuses)):
+            while True:
+                with suppress(TooSlow):  # more was printed than this could take: begin anew, behind it
+                    return await _end_told(journal, feed, record, every=seconds)
+    return False
+
+
+async def _end_told(journal: Journal, feed: JournalFeed, record: EvaluationRecord, *, every: float) -> bool:
+    statuses = await journal.read(record.evaluation_id, kinds=frozenset({EntryKind.STATUS}))
+    if any(map(ends, statuses)):
+        return True
+    place = max(record.last_seq, statuses[-1].seq)  # what a script has printed until here tells nothing
+    async with aclosing(follow(journal, feed, record.evaluation_id, place, every=every)) as batches:
+        async for batch in batches:
+            if any(map(ends, batch)):
                 return True
-            place = statuses[-1].seq if statuses else 0
-            async with aclosing(follow(journal, feed, evaluation_id, place, every=seconds)) as batches:
-                async for batch in batches:
-                    if any(map(ends, batch)):
-                        return True
-    except TimeoutError:
-        pass
     return False
 
 

@@ -19,9 +19,9 @@ from api.schemas import Accepted, ApprovalRequest, Decided, RejectionRequest, St
 from api.services import Served, Services
 from api.strict_json import StrictRoute
 from api.submitting import Asked
-from domain.errors import WorkflowsUnavailable
+from domain.errors import StorageUnavailable, WorkflowsUnavailable
 from domain.evaluation import EffectiveConfig, StopOrder
-from domain.lifecycle import Status
+from domain.lifecycle import Status, is_terminal
 from domain.limits import OperatorLimits
 from storage.keys import Principal
 from storage.records import EvaluationRecord, StopAnswer
@@ -50,16 +50,14 @@ async def stop(
         raise Problem(409, "already_ended", "The evaluation has ended: there is nothing to stop.")
     log.info("stop_ordered", evaluation_id=evaluation_id, answer=answer.value)
     signalled = answer is not StopAnswer.ALREADY_ENDED and await _signalled(evaluation_id, order, services)
-    if wait:
-        await wait_for_end(services.journal, services.feed, evaluation_id, wait)
-    now = await owned(evaluation_id, principal, services)
+    status, known = await _what_came_of_it(record, order, services, wait)
     return StopAccepted(
         evaluation_id=evaluation_id,
-        status=now.status,
+        status=status,
         accepted=answer is StopAnswer.ACCEPTED,
-        confirmed=now.status is Status.STOPPED,
+        confirmed=status is Status.STOPPED,
         signalled=signalled,
-        stop=now.stop or order,
+        stop=known,
     )
 
 
@@ -125,6 +123,22 @@ async def _signalled(evaluation_id: str, order: StopOrder, services: Services) -
     except WorkflowsUnavailable:
         log.warning("stop_not_signalled", evaluation_id=evaluation_id)
         return False
+
+
+async def _what_came_of_it(
+    record: EvaluationRecord, order: StopOrder, services: Services, wait: float
+) -> tuple[Status, StopOrder]:
+    """The status after a while, and the order that holds. The order is kept: nothing here makes it a failure."""
+    try:
+        if wait:
+            await wait_for_end(services.journal, services.feed, record, wait)
+        now = await services.evaluations.find(record.evaluation_id, record.tenant)
+    except StorageUnavailable:
+        log.warning("stop_not_followed", evaluation_id=record.evaluation_id)
+        now = None
+    if now is None:
+        return record.status if is_terminal(record.status) else Status.STOPPING, record.stop or order
+    return now.status, now.stop or order
 
 
 async def _findings_to_decide(evaluation_id: str, principal: Principal, services: Services) -> str:

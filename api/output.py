@@ -70,7 +70,7 @@ async def _page(
 ) -> _Page:
     record = await owned(evaluation_id, principal, services)
     require_payload(record)
-    place = seq_at(evaluation_id, after)
+    place = seq_at(record, after)
     entries: list[Entry] = []
     size, more = 0, True
     while more and len(entries) < limit and size < MAX_PAGE_BYTES:

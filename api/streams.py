@@ -53,7 +53,7 @@ async def events(
     `key_revoked` or `storage_unavailable`. The same comes over WebSocket at `/ws`, as `{"id", "event", "data"}`.
     """
     record = await owned(evaluation_id, principal, services)
-    place = seq_at(evaluation_id, last_event_id or after)
+    place = seq_at(record, last_event_id or after)
     stream = EventStream(services, record, place, request.headers["authorization"])
     if place and await stream.is_over():
         return Response(status_code=204)
@@ -67,7 +67,7 @@ async def events_over_websocket(
     """The same as `events`. The client has nothing to say: a message of its own closes the connection."""
     principal = await authorize(websocket, services, KeyScope.READ)
     record = await owned(evaluation_id, principal, services)
-    place = seq_at(evaluation_id, after)
+    place = seq_at(record, after)
     stream = EventStream(services, record, place, websocket.headers["authorization"])
     with services.stream_slots.taken(principal.key_id):
         await websocket.accept()

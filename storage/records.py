@@ -133,6 +133,8 @@ class EvaluationRecord(Value):
     retry_of: str | None
     stop: StopOrder | None
     deleted_at: datetime | None
+    last_seq: int
+    """The last entry of its journal."""
 
 
 class Submission(NamedTuple):

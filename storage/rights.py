@@ -17,6 +17,8 @@ _ROW = ("last_seq", "journal_bytes", "journal_full", "updated_at")
 """Columns of an evaluation that every append to its journal changes."""
 _PROGRESS = ("status", "stage", "verdict", "cause", "findings", "findings_digest", "started_at", "ended_at", *_ROW)
 _STOP = ("stop", "status", "stage", *_ROW)
+_DELETED = ("config", "report", "cause", "findings")
+"""What a deletion takes the script's words out of."""
 
 
 class Right(Value):
@@ -38,7 +40,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = MappingProxyType(
             Right(
                 table="evaluations",
                 insert=True,
-                update=("workflow_started_at", "deleted_at", "config", "report", "ended_at", "cause", *_STOP),
+                update=("workflow_started_at", "deleted_at", *_DELETED, "ended_at", *_STOP),
             ),
             Right(table="journal", insert=True, delete=True),
             Right(table="blobs", insert=True, delete=True, update=("size",)),

@@ -68,4 +68,5 @@ def record_of(row: EvaluationRow) -> EvaluationRecord:
         retry_of=row.retry_of,
         stop=row.stop,
         deleted_at=row.deleted_at,
+        last_seq=row.last_seq,
     )

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from api.services import Services
+from domain.errors import StorageUnavailable
 from tests.api import stories
 from tests.api.conftest import ROOT, submitted
 from tests.api.fake_workflows import FakeWorkflows
@@ -58,6 +59,38 @@ async def test_a_stop_that_waits_in_vain_says_so(client: httpx.AsyncClient):
     body = (await client.post(f"{ROOT}/{evaluation_id}/stop", params={"wait": 0.2})).json()
 
     assert (body["status"], body["confirmed"]) == ("stopping", False)
+
+
+async def test_a_stop_that_was_kept_is_accepted_whatever_happens_to_the_database_then(
+    client: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+):
+    async def away(*_: object, **__: object) -> None:
+        raise StorageUnavailable("the database does not answer")
+
+    evaluation_id = await submitted(client)
+    monkeypatch.setattr(services.journal, "read", away)
+
+    answer = await client.post(f"{ROOT}/{evaluation_id}/stop", params={"wait": 5})
+
+    assert (answer.status_code, answer.json()["accepted"]) == (202, True)
+
+
+async def test_a_flood_of_output_does_not_break_a_stop_that_waits(
+    client: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("api.journal_feed.MAX_BEHIND", 5)
+    evaluation_id = await submitted(client)
+    await stories.execute(services, evaluation_id)
+
+    waiting = asyncio.create_task(client.post(f"{ROOT}/{evaluation_id}/stop", params={"wait": 20}))
+    while not services.feed._watches:  # noqa: ASYNC110 - its own business
+        await asyncio.sleep(0.01)
+    await stories.print_lines(services, evaluation_id, *(f"{n}" for n in range(30)))
+    await asyncio.sleep(0.3)
+    await stories.conclude_stop(services, evaluation_id)
+    answer = await waiting
+
+    assert (answer.status_code, answer.json()["confirmed"]) == (202, True)
 
 
 async def test_a_second_stop_changes_nothing(client: httpx.AsyncClient, services: Services):

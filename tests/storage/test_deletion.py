@@ -7,8 +7,10 @@ from hashlib import sha256
 
 import pytest
 
-from domain.journal import EntryKind
-from domain.lifecycle import Status, is_terminal
+from domain.evaluation import Cause
+from domain.journal import EntryKind, NewEntry
+from domain.lifecycle import Stage, Status, is_terminal
+from domain.outcomes import RunOutcome
 from domain.results import canonical_json
 from storage.blobs import Blobs
 from storage.database import Database
@@ -46,6 +48,32 @@ async def test_script_output_transcript_and_result_go(
     told = "".join(entry.model_dump_json() for entry in await journal.read(A)) + record.model_dump_json()
     assert "the script's" not in told
     assert not CONTENT & {entry.kind for entry in await journal.read(A)}
+
+
+async def test_no_word_of_the_script_stays_in_what_is_told_of_it(evaluations: Evaluations, journal: Journal) -> None:
+    await bring(evaluations, Status.EXECUTING)
+    shown = FINDING.model_copy(update={"evidence": "the script's name", "snippet": "the script's line"})
+    report = a_report(outcome=RunOutcome.EXCEPTION, has_result=False)
+    await evaluations.record_receipt(A, report, (shown,), USE, later(5))
+    payload = shown.model_dump(mode="json")
+    await journal.append(A, [NewEntry(at=later(5), kind=EntryKind.FINDING, run=RUN, frame=9, payload=payload)])
+    cause = Cause(stage=Stage.POD_EXECUTION, code="exception", message="the script's error", evidence="the script's")
+    ended = end(Status.FAILED, cause=cause, outcome=RunOutcome.EXCEPTION)
+    await evaluations.conclude(ended, later(6), (shown,), "f" * 64)
+
+    await evaluations.delete_payload("tenant-a", A)
+
+    record = await evaluations.find(A)
+    assert record is not None
+    assert record.cause is not None
+    entries = await journal.read(A)
+    told = "".join(entry.model_dump_json() for entry in entries) + record.model_dump_json()
+    assert "the script's" not in told
+    assert "/etc/hostname" not in told
+    assert (record.cause.code, record.cause.message) == ("exception", "the script ended as exception")
+    assert [finding.rule for finding in record.findings] == [FINDING.rule]
+    assert [e.payload["status"] for e in entries if e.kind is EntryKind.STATUS][-1] == "failed"
+    assert [entry.seq for entry in entries] == sorted(entry.seq for entry in entries)
 
 
 async def test_the_tombstone_stays_with_the_evidence(evaluations: Evaluations, journal: Journal) -> None:
