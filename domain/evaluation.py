@@ -113,7 +113,7 @@ class ScriptRef(Value):
 class Evaluation(Value):
     """An accepted evaluation: the input of its workflow."""
 
-    evaluation_id: str = Field(pattern=EVALUATION_ID.pattern)
+    evaluation_id: str = Field(pattern=f"^{EVALUATION_ID.pattern}$")
     tenant: str
     model_id: str
     script: ScriptRef

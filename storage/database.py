@@ -25,6 +25,10 @@ THREADS = 4
 """Of each kind, reading and writing: as many transactions are under way at once."""
 POOL_SECONDS = 15.0
 """How long a thread waits for a connection."""
+CONNECT_SECONDS = 5
+"""How long a server may take to let us in."""
+_ALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""A machine that is gone without a word is found out within 11 s, instead of the kernel's two hours (libpq's names)."""
 _MIGRATION_LOCK = 7_203_911
 """Any number: the advisory lock of Postgres under which migrations run."""
 _ANSWERED = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
@@ -117,7 +121,8 @@ def _engine(url: URL, **options: Any) -> Engine:
     if url.drivername == "postgresql":  # as everybody writes it; SQLAlchemy would look for an older driver
         url = url.set(drivername="postgresql+psycopg")
     # A server that was set up without a locale speaks SQL_ASCII by default, which the driver gives back as bytes
-    return create_engine(url, pool_pre_ping=True, connect_args={"client_encoding": "utf8"}, **options)
+    arguments = {"client_encoding": "utf8", "connect_timeout": CONNECT_SECONDS, **_ALIVE}
+    return create_engine(url, pool_pre_ping=True, connect_args=arguments, **options)
 
 
 def _is_sqlite(url: URL) -> bool:
