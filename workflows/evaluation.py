@@ -6,46 +6,22 @@ Only an explicit approval goes on to the execution. Whatever happens there is on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from types import MappingProxyType
 from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.messages import (
-        Conclusion,
-        ExecutionTask,
-        StageTask,
-        StatusNotice,
-        StopNotice,
-        execution_run_id,
-        trial_run_id,
-    )
-    from activities.pod_execution import PodExecution
-    from activities.quick_checks import QuickChecks
-    from activities.record_keeping import RecordKeeping
-    from activities.sandbox_trial import SandboxTrial
-    from activities.static_analysis import StaticAnalysis
     from domain.evaluation import Evaluation, EvaluationEnd, StatusReport, StopOrder
     from domain.findings import Review, StageReport, Verdict
     from domain.lifecycle import DEADLINES, REVIEW_STAGES, Stage, Status
     from domain.runs import ExecutionReport
-    from workflows import causes, ends, search_attributes
-    from workflows.activity_options import OPTIONS, execution_deadline, execution_options, recording_options
+    from workflows import causes, ends, search_attributes, steps
+    from workflows.activity_options import execution_deadline
     from workflows.details import details
     from workflows.signals import Decision, decision, stop_order
     from workflows.work import PATIENCE, StopOrdered, Work
-
-STAGE_ACTIVITIES: Mapping[Stage, Callable[[Any, StageTask], Awaitable[StageReport]]] = MappingProxyType(
-    {
-        Stage.QUICK_CHECKS: QuickChecks.quick_checks,
-        Stage.STATIC_ANALYSIS: StaticAnalysis.static_analysis,
-        Stage.SANDBOX_TRIAL: SandboxTrial.sandbox_trial,
-    }
-)
 
 
 @workflow.defn
@@ -156,11 +132,8 @@ class EvaluationWorkflow:
 
     async def _report_of(self, stage: Stage, attempt: int) -> StageReport:
         self._move(Status.QUEUED if stage is Stage.QUICK_CHECKS else Status.PENDING_VALIDATION, stage)
-        task = StageTask(evaluation=self._evaluation, attempt=attempt)
-        runs = (trial_run_id(self._id, attempt),) if stage is Stage.SANDBOX_TRIAL else ()
-        work = self._work.start(
-            workflow.start_activity_method(STAGE_ACTIVITIES[stage], task, **OPTIONS[stage.value]), runs
-        )
+        activity = steps.start_review(stage, self._evaluation, attempt)
+        work = self._work.start(activity, steps.runs_of(stage, self._evaluation, attempt))
         try:
             return await self._work.finished(work)
         except ActivityError as error:
@@ -191,25 +164,17 @@ class EvaluationWorkflow:
         self._verdict = Verdict.APPROVED
         self._move(Status.VALIDATED, Stage.POD_EXECUTION)
         await self._record_status()
-        trial = self._review.report_of(Stage.SANDBOX_TRIAL)
-        task = ExecutionTask(
-            evaluation=self._evaluation, environment_digest=trial.environment_digest if trial else None
-        )
-        timeout = self._evaluation.config.timeout
-        work = self._work.start(
-            workflow.start_activity_method(PodExecution.pod_execution, task, **execution_options(timeout)),
-            (execution_run_id(self._id),),
-        )
+        activity = steps.start_execution(self._evaluation, self._review)
+        work = self._work.start(activity, steps.runs_of(Stage.POD_EXECUTION, self._evaluation, attempt=1))
         await workflow.wait_condition(
             lambda: work.done() or self._stop is not None or self._work.execution_began
         )  # for a slot: its activity's schedule_to_start is the bound
-        return await self._work.finished(work, within=execution_deadline(timeout))
+        return await self._work.finished(work, within=execution_deadline(self._evaluation.config.timeout))
 
     async def _stopped(self) -> EvaluationEnd:
         """Make an end of whatever is under way, and end as soon as it is known to be dead, or not known in time."""
         self._move(Status.STOPPING, self._stage)
-        notice = StopNotice(evaluation_id=self._id, order=self._stop or StopOrder(), at=workflow.now())
-        noted = workflow.start_activity_method(RecordKeeping.record_stop, notice, **OPTIONS["record_stop"])
+        noted = steps.start_stop_record(self._evaluation, self._stop or StopOrder())
         runs = self._work.runs
         dead = await self._work.ended_by_stop()
         with suppress(TimeoutError):  # the end may be written without it
@@ -231,27 +196,12 @@ class EvaluationWorkflow:
         self._end = end = end.model_copy(update={"verdict": end.verdict or self._verdict})
         self._verdict, stage = end.verdict, end.cause.stage if end.cause else self._stage
         self._move(end.status, stage)
-        review, report = self._review, self._work.report
-        findings = review.findings + (report.findings if report else ())
-        conclusion = Conclusion(end=end, at=workflow.now(), findings=findings, findings_digest=review.findings_digest)
-        await workflow.execute_activity_method(
-            RecordKeeping.conclude, conclusion, **recording_options("conclude", f"write the end down: {end.status}")
-        )
+        await steps.conclude(end, self._review, self._work.report)
         return end
 
     async def _record_status(self) -> None:
-        notice = StatusNotice(
-            evaluation_id=self._id,
-            status=self._status,
-            at=workflow.now(),
-            stage=self._stage,
-            verdict=self._verdict,
-            findings=self._review.findings,
-            findings_digest=self._review.findings_digest,
-        )
-        options = recording_options("record_status", f"write it down: {self._status}")
-        work = workflow.start_activity_method(RecordKeeping.record_status, notice, **options)
-        await self._work.finished(self._work.start(work))
+        record = steps.start_status_record(self._evaluation, self._status, self._stage, self._verdict, self._review)
+        await self._work.finished(self._work.start(record))
 
     def _move(self, status: Status, stage: Stage | None) -> None:
         """Go on, and let everybody see it."""

@@ -29,15 +29,16 @@ class StopOrdered(Exception):
 
 
 class Work:
-    """The activity that an evaluation waits for, with the runs that it may have started."""
+    """The activity that an evaluation waits for, with the runs that it and earlier ones may have left alive."""
 
     def __init__(self, evaluation_id: str, is_stop_ordered: Callable[[], bool]) -> None:
         self._evaluation_id = evaluation_id
         self._is_stop_ordered = is_stop_ordered
         self._activity: workflow.ActivityHandle[Any] | None = None
+        self._own_runs: tuple[str, ...] = ()
         self._killed: workflow.ActivityHandle[None] | None = None
         self.runs: tuple[str, ...] = ()
-        """The runs of which something may be alive."""
+        """The runs of which something may be alive: one stays in here until somebody has said that it is over."""
         self.execution_began = False
 
     @property
@@ -47,8 +48,9 @@ class Work:
         return report if isinstance(report, ExecutionReport) else None
 
     def start(self, activity: workflow.ActivityHandle[T], runs: tuple[str, ...] = ()) -> workflow.ActivityHandle[T]:
-        """Wait for this activity from now on."""
-        self._activity, self.runs = activity, runs
+        """Wait for this activity from now on. `runs` are those that it starts."""
+        self._activity, self._own_runs = activity, runs
+        self.runs += runs
         return activity
 
     async def finished(self, activity: workflow.ActivityHandle[T], within: timedelta | None = None) -> T:
@@ -60,7 +62,7 @@ class Work:
         if not activity.done():
             raise StopOrdered
         result = await activity
-        self.runs = ()
+        self.runs = tuple(run for run in self.runs if run not in self._own_runs)
         return result
 
     async def ended_by_stop(self) -> bool:
@@ -82,11 +84,13 @@ class Work:
         if self._killed is not None:
             with suppress(ActivityError):
                 await self._killed
+                self.runs = ()
 
     def _let_go(self) -> None:
         """Ask its worker to end it, and where a script may be alive somebody else to kill it."""
         if self._activity is not None and not self._activity.done():
             self._activity.cancel()
+        self._killed = None
         if self.runs:
             task = KillTask(evaluation_id=self._evaluation_id, run_ids=self.runs)
             self._killed = workflow.start_activity_method(RunKill.kill_run, task, **OPTIONS["kill_run"])
@@ -97,11 +101,13 @@ class Work:
 
         A cancelled activity alone says little: Temporal cancels by itself one that waits for its next attempt.
         """
-        activity, killed = self._activity, self._killed
-        if killed is None or activity is None or _succeeded(killed) or _succeeded(activity):
+        if not self.runs or (self._killed is not None and _succeeded(self._killed)):
             return True
+        activity = self._activity
+        if activity is None or self.runs != self._own_runs:
+            return False
         never_began = not self.execution_began and self.runs[0].endswith("-execution")
-        return never_began and activity.done() and _was_cancelled(activity)
+        return _succeeded(activity) or (never_began and activity.done() and _was_cancelled(activity))
 
     @property
     def _is_hopeful(self) -> bool:

@@ -142,3 +142,26 @@ async def test_a_death_that_nobody_confirms_is_an_error(
     assert (end.status, end.cause.code) == (Status.ERROR, "stop_unconfirmed")
     assert f"{evaluation.evaluation_id}-execution" in end.cause.evidence
     assert len(stand_ins.kills) == 1  # it said itself that another attempt would not help
+
+
+@pytest.mark.parametrize("record", ["slow", "quick"])
+async def test_a_later_stop_does_not_claim_the_death_of_an_earlier_trial(
+    client: Client, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch, record: str
+) -> None:
+    monkeypatch.setattr(work, "DEADLINES", {**DEADLINES, Status.STOPPING: SHORT})
+    once = RetryPolicy(maximum_attempts=1)
+    bounded(monkeypatch, "sandbox_trial", start_to_close_timeout=SHORT, retry_policy=once)
+    stand_ins = StandIns(deaf={"sandbox_trial"}, fails={"kill_run": StopUnconfirmed("it is still there")})
+    if record == "slow":
+        stand_ins.away = {"record_status"}
+
+    async with at_work(client, stand_ins) as workflows:
+        await workflows.start(evaluation)
+        await reaches(workflows, evaluation, Status.AWAITING_APPROVAL)
+        await workflows.stop(evaluation.evaluation_id, StopOrder())
+        end = await end_of(client, evaluation)
+        stand_ins.deaf.clear()
+
+    assert end.cause is not None
+    assert (end.status, end.cause.code) == (Status.ERROR, "stop_unconfirmed")
+    assert all(f"{evaluation.evaluation_id}-trial-{attempt}" in end.cause.evidence for attempt in (1, 2))

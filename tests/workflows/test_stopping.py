@@ -151,6 +151,19 @@ async def test_cancelling_the_workflow_is_a_stop(client: Client, evaluation: Eva
     assert (end.status, end.cause.message) == (Status.STOPPED, "the workflow was cancelled")
 
 
+async def test_cancelling_a_workflow_that_has_not_begun_is_a_stop(client: Client, evaluation: Evaluation) -> None:
+    stand_ins = StandIns()
+
+    async with at_work(client, stand_ins, frozenset()) as workflows:
+        await workflows.start(evaluation)
+        await handle_of(client, evaluation).cancel()
+    async with at_work(client, stand_ins):
+        end = await end_of(client, evaluation)
+
+    assert end.status is Status.STOPPED
+    assert [told.end for told in stand_ins.ends] == [end]
+
+
 async def test_a_cancellation_on_top_of_a_stop_changes_nothing(client: Client, evaluation: Evaluation) -> None:
     stand_ins = StandIns(endless={"pod_execution"})
 
