@@ -29,6 +29,7 @@ from sandbox.port import Sandbox
 
 RECORDING_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 """Seconds between attempts to write down what came of a run: it cannot be had a second time."""
+NEVER_BEGAN = ExecutionReport(outcome=RunOutcome.STOPPED, message="stopped before it began")
 
 
 class PodExecution:
@@ -62,26 +63,31 @@ class PodExecution:
                 script = await script_of(self._scripts, evaluation)
                 model = self._models.open(evaluation)
                 if await self._records.stop_ordered(evaluation.evaluation_id) is not None:
-                    return ExecutionReport(outcome=RunOutcome.STOPPED, message="stopped before it began")
+                    return NEVER_BEGAN
                 request = execution_request(evaluation, script)
                 if not await self._begin(evaluation, request.run_id):
-                    return ExecutionReport(outcome=RunOutcome.STOPPED, message="stopped before it began")
+                    return await self._earlier(evaluation, request.run_id)
             with told_to_temporal(final=True):
                 report, findings = await self._run(task, request, model)
                 return await seen_through(self._record(evaluation, report, findings, model.use))
 
     async def _begin(self, evaluation: Evaluation, run_id: str) -> bool:
-        """Begin, once and for all. False where a stop was faster.
+        """Begin, once and for all. False where an earlier attempt had, or a stop was faster."""
+        return await self._records.begin_execution(evaluation.evaluation_id, run_id, self._worker, now())
 
-        Raises WorkerLost where an earlier attempt had begun, of which nothing is left then.
+    async def _earlier(self, evaluation: Evaluation, run_id: str) -> ExecutionReport:
+        """What became of an execution that is not ours to begin; nothing of it is left then.
+
+        An earlier attempt may have written its end down while Temporal was away. Raises WorkerLost where it has not.
         """
         evaluation_id = evaluation.evaluation_id
-        if await self._records.begin_execution(evaluation_id, run_id, self._worker, now()):
-            return True
         await self._sandbox.kill(run_id)
         if await self._records.stop_ordered(evaluation_id) is not None:
-            return False
-        raise WorkerLost("the worker that had begun the execution is gone")
+            return NEVER_BEGAN
+        report = await self._records.reported(evaluation_id)
+        if report is None:
+            raise WorkerLost("the worker that had begun the execution is gone")
+        return report
 
     async def _run(
         self, task: ExecutionTask, request: RunRequest, model: BoundModel

@@ -15,7 +15,7 @@ from domain.findings import Finding, StageReport
 from domain.journal import NewEntry
 from domain.lifecycle import Stage
 from domain.model_calls import ModelAnswer, ModelRequest
-from domain.runs import ModelUse, RunReport
+from domain.runs import ExecutionReport, ModelUse, RunReport
 
 
 class Records(Protocol):
@@ -52,6 +52,10 @@ class Records(Protocol):
         at: datetime,
     ) -> bool:
         """Keep what came of an execution. False where a stop was journaled first."""
+        ...
+
+    async def reported(self, evaluation_id: str) -> ExecutionReport | None:
+        """What was kept of an execution. None where nothing was."""
         ...
 
     async def conclude(self, conclusion: Conclusion) -> None:

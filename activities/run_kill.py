@@ -8,6 +8,7 @@ from temporalio import activity
 
 from activities.failures import told_to_temporal
 from activities.messages import KillTask
+from domain.errors import PlatformError
 from sandbox.port import Sandbox
 
 
@@ -19,8 +20,14 @@ class RunKill:
 
     @activity.defn
     async def kill_run(self, task: KillTask) -> None:
-        """Return when nothing of the runs is alive. Idempotent. Fails as `stop_unconfirmed`."""
+        """Return when nothing of the runs is alive. Idempotent. Fails as `stop_unconfirmed`, after all were tried."""
         with told_to_temporal():
+            failure: PlatformError | None = None
             for run_id in task.run_ids:
                 for sandbox in self._sandboxes:
-                    await sandbox.kill(run_id)
+                    try:
+                        await sandbox.kill(run_id)
+                    except PlatformError as error:
+                        failure = failure or error
+            if failure is not None:
+                raise failure

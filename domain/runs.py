@@ -89,6 +89,7 @@ class ModelUse(Value):
     prompt_tokens: int = 0
     answer_tokens: int = 0
     transcript_sha256: str | None = None
+    """Over the calls that were made; those that were refused are no part of it."""
 
 
 class RunRequest(Value):

@@ -16,8 +16,8 @@ FLUSH_SECONDS = 0.05
 FLUSH_BYTES = 64 * 1024
 ROOM_BYTES = 4 * FLUSH_BYTES
 """What may wait while the database is slow; then whoever puts waits too."""
-PAUSES = (0.1, 0.3, 1.0, 3.0)
-"""Seconds between attempts: a run should outlive a database that is away for a moment. Frames make repeating safe."""
+PAUSES = (0.1, 0.3, 1.0, 3.0, 5.0, 10.0)
+"""Seconds between attempts: a run should outlive a database that restarts. Frames make repeating safe."""
 
 Append = Callable[[str, Sequence[NewEntry]], Awaitable[None]]
 

@@ -16,7 +16,8 @@ from domain.evaluation import StopOrder
 from domain.findings import Finding
 from domain.journal import EntryKind, NewEntry
 from domain.lifecycle import Stage, Status, may_become
-from domain.runs import ModelUse, RunReport
+from domain.results import canonical_json
+from domain.runs import ExecutionReport, ModelUse, RunReport
 
 
 class MemoryRecords:
@@ -98,6 +99,18 @@ class MemoryRecords:
             return False
         self.receipts[evaluation_id], self.uses[evaluation_id] = report, model_use
         return True
+
+    async def reported(self, evaluation_id: str) -> ExecutionReport | None:
+        self._maybe_fail()
+        report = self.receipts.get(evaluation_id)
+        if report is None:
+            return None
+        return ExecutionReport(
+            outcome=report.outcome,
+            exit_code=report.exit_code,
+            result_digest=hashlib.sha256(canonical_json(report.result)).hexdigest() if report.has_result else None,
+            isolation_level=report.isolation.level,
+        )
 
     async def conclude(self, conclusion: Conclusion) -> None:
         self._maybe_fail()

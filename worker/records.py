@@ -11,7 +11,8 @@ from activities.messages import Conclusion, StatusNotice
 from domain.evaluation import StopOrder
 from domain.findings import Finding
 from domain.lifecycle import Stage
-from domain.runs import ModelUse, RunReport
+from domain.outcomes import RunOutcome
+from domain.runs import ExecutionReport, ModelUse, RunReport
 from storage.evaluations import Evaluations, StatusChange, StopAnswer
 
 
@@ -63,6 +64,21 @@ class StoredRecords:
     ) -> bool:
         """Keep what came of an execution."""
         return await self._evaluations.record_receipt(evaluation_id, report, findings, model_use, at)
+
+    async def reported(self, evaluation_id: str) -> ExecutionReport | None:
+        """What was kept of an execution."""
+        record = await self._evaluations.find(evaluation_id)
+        if record is None or record.report is None:
+            return None
+        stored = record.report
+        return ExecutionReport(
+            outcome=RunOutcome.STOPPED if stored.after_stop else stored.outcome,
+            message=stored.message[:500],
+            exit_code=stored.exit_code,
+            findings=stored.findings,
+            result_digest=stored.result_digest,
+            isolation_level=stored.isolation.level,
+        )
 
     async def conclude(self, conclusion: Conclusion) -> None:
         """Write the end."""

@@ -12,16 +12,20 @@ from temporalio.workflow import ActivityCancellationType, ActivityConfig
 from domain.lifecycle import DEADLINES, EXECUTION_ALLOWANCE, STAGE_DEADLINES, Stage, Status
 from workflows import task_queues
 
-HEARTBEAT = timedelta(seconds=10)
-"""Twenty times the interval of activities/heartbeat.py: a machine under load is not a dead one."""
+HEARTBEAT = timedelta(seconds=30)
+"""Longer than a Temporal that restarts is away: it would take every worker that could not reach it for dead, and each
+execution that was begun would be lost. A stop waits for none of this: it is killed by others, and pushed."""
 
 TOO_LARGE = ["PayloadsTooLarge"]
 """Named by the SDK, and no better the second time."""
 
 STAGE_RETRIES = RetryPolicy(
-    initial_interval=timedelta(seconds=1), maximum_attempts=4, non_retryable_error_types=TOO_LARGE
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=4,
+    maximum_attempts=4,
+    non_retryable_error_types=TOO_LARGE,
 )
-"""Bounded: what fails four times is not busy but broken, and a person should be told."""
+"""After 1, 4 and 16 s: a database that restarts is waited for. What fails four times is broken: a person is told."""
 
 RECORD_RETRIES = RetryPolicy(
     initial_interval=timedelta(milliseconds=200),

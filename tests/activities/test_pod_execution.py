@@ -6,6 +6,7 @@ from datetime import datetime
 from hashlib import sha256
 
 import pytest
+from structlog.testing import capture_logs
 from temporalio.activity import ActivityCancellationDetails
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
@@ -126,6 +127,14 @@ async def test_an_execution_that_was_begun_is_never_begun_again() -> None:
 
     assert (failed.value.type, failed.value.non_retryable) == ("worker_lost", True)
     assert (platform.sandbox.asked, platform.sandbox.killed) == ([], [RUN])
+
+
+async def test_an_execution_that_an_earlier_attempt_has_ended_is_reported_and_not_lost() -> None:
+    platform = Platform(Scene(result={"a": 1}))
+    first = await platform.start()  # and Temporal never heard of it
+
+    assert await platform.start() == first
+    assert len(platform.sandbox.asked) == 1
 
 
 async def test_nothing_is_begun_once_a_stop_was_ordered() -> None:
@@ -297,6 +306,17 @@ async def test_an_unexpected_failure_tells_its_kind_and_not_its_text() -> None:
 
     assert (failed.value.message, failed.value.type) == ("unexpected ValueError", "platform_error")
     assert failed.value.__cause__ is None
+
+
+async def test_an_unexpected_failure_is_logged_as_a_whole() -> None:
+    platform = Platform(Scene(raises=ValueError("a defect")))
+
+    with capture_logs() as logged, pytest.raises(ApplicationError):
+        await platform.start()
+
+    assert [(each["error"], each["exc_info"]) for each in logged if each["event"] == "activity_broke"] == [
+        ("ValueError", True)
+    ]
 
 
 async def test_it_lives_as_long_as_the_run_does() -> None:

@@ -73,12 +73,22 @@ async def test_every_sandbox_is_asked_to_kill_every_run() -> None:
     assert [sandbox.killed for sandbox in sandboxes] == [["one", "two"]] * 2
 
 
-async def test_a_death_that_nobody_can_confirm_is_told() -> None:
-    class Undead(FakeSandbox):
-        async def kill(self, run_id: str) -> bool:
-            raise StopUnconfirmed("still there", run_id)
+class Undead(FakeSandbox):
+    async def kill(self, run_id: str) -> bool:
+        raise StopUnconfirmed("still there", run_id)
 
+
+async def test_a_death_that_nobody_can_confirm_is_told() -> None:
     with pytest.raises(ApplicationError) as failed:
         await ActivityEnvironment().run(RunKill([Undead()]).kill_run, KillTask(evaluation_id=ID, run_ids=("one",)))
 
     assert failed.value.type == "stop_unconfirmed"
+
+
+async def test_what_does_not_die_saves_nothing_else() -> None:
+    other, task = FakeSandbox(), KillTask(evaluation_id=ID, run_ids=("one", "two"))
+
+    with pytest.raises(ApplicationError):
+        await ActivityEnvironment().run(RunKill([Undead(), other]).kill_run, task)
+
+    assert other.killed == ["one", "two"]

@@ -17,6 +17,9 @@ from worker.model_providers.provider import (
     checked_options,
 )
 
+REFUSED = frozenset({ModelErrorKind.BUDGET, ModelErrorKind.INVALID})
+"""How calls end that are no part of the transcript: nothing was said to a model, or nothing of it was passed on."""
+
 log = structlog.get_logger()
 
 
@@ -99,9 +102,13 @@ class BudgetedModel:
             raise CallFailed(ModelErrorKind.UNAVAILABLE, "the model provider broke") from error
 
     def _count(self, request: ModelRequest, given: ModelAnswer) -> None:
-        """Keep figures, and of the words a digest alone: the journal has them."""
+        """Keep figures, and of the words a digest alone: the journal has them.
+
+        Of a refused call not even that: a script may ask again and again, and this lives as long as its run.
+        """
         use = self._use
-        self._digests.append((request.call, call_digest(request, given)))
+        if given.error not in REFUSED:
+            self._digests.append((request.call, call_digest(request, given)))
         refused = given.error is ModelErrorKind.BUDGET
         self._use = use.model_copy(
             update={

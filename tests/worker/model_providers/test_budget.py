@@ -145,6 +145,20 @@ async def test_the_transcript_digest_follows_from_the_journaled_words_in_any_ord
     assert model.use.transcript_sha256 == transcript_digest(journaled)
 
 
+async def test_calls_that_were_refused_are_counted_and_not_kept() -> None:
+    model = BudgetedModel(Scripted(), ModelLimits(max_calls=1), seed=0)
+    request = a_request(0)
+    answer = await model.answer(request)
+
+    for number in range(1, 1000):
+        await model.answer(a_request(number))
+        await model.answer(a_request(number, n=5))
+
+    assert (model.use.calls, model.use.refused_calls, model.use.failed_calls) == (1999, 999, 999)
+    assert model.use.transcript_sha256 == transcript_digest([(0, call_digest(request, answer))])
+    assert len(model._digests) == 1
+
+
 async def test_the_mock_answers_the_same_to_the_same() -> None:
     answers = [
         await BudgetedModel(MockProvider(name), ModelLimits(), seed).answer(a_request(text=text))
