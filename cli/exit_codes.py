@@ -26,6 +26,8 @@ class ExitCode(IntEnum):
     """The platform could not finish the evaluation."""
     WAITING = 7
     """The evaluation waits for a person's approval."""
+    BREACHED = 8
+    """A hostile script got through a sandbox of this machine."""
 
 
 def exit_code_of(status: Status) -> ExitCode:

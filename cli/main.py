@@ -12,7 +12,7 @@ from cli.session import failures_told
 
 HELP = (
     "Screen, run and watch evaluation scripts. Exit codes: 0 done, 1 ended otherwise, 2 usage, 3 refused, 4 not found, "
-    "5 unavailable, 6 the platform failed, 7 waits for approval."
+    "5 unavailable, 6 the platform failed, 7 waits for approval, 8 a sandbox does not hold."
 )
 
 

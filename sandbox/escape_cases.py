@@ -12,8 +12,10 @@
     # record: incomplete                        the record must say that it is
     # interrupt: stop                           what is done to it when it prints `ready`: stop, kill, cancel; or before
 
+    # slow: yes                                 takes its whole time by its nature: left out by `airlock doctor --quick`
+
 A case is harmless even where it succeeds: it touches only what `host_canaries` made for it. It returns
-{"escaped": whether anything worked}.
+{"escaped": whether anything worked}. The cases are installed with the code: tests and `airlock doctor` try the same.
 """
 
 from __future__ import annotations
@@ -28,7 +30,12 @@ from domain.limits import RunLimits
 _LINE = re.compile(rb"^# (\w+): (.+)$")
 _KEYS = frozenset(
     {"group", "notes", "outcomes", "attempts", "findings", "limits", "timeout", "only", "twice", "record", "interrupt"}
+    | {"slow"}
 )
+CASES = Path(__file__).parent / "escapes"
+"""Where they are: a folder for each group."""
+NEIGHBOUR = CASES / "neighbour" / "honest_neighbour.honest"
+"""The honest script that runs beside each of them."""
 _DEFAULT_TIMEOUT = 10.0
 
 
@@ -51,13 +58,14 @@ class EscapeCase:
     twice: bool = False
     incomplete: bool = False
     interrupt: str | None = None
+    slow: bool = False
 
     def concerns(self, backend: str) -> bool:
         """Whether a backend promises to hold against it."""
         return not self.only or backend in self.only
 
 
-def read_cases(directory: Path) -> tuple[EscapeCase, ...]:
+def read_cases(directory: Path = CASES) -> tuple[EscapeCase, ...]:
     """Every case below a directory, by name. Raises ValueError where a head says what nobody understands."""
     return tuple(read_case(file) for file in sorted(directory.glob("*/*.hostile")))
 
@@ -81,6 +89,7 @@ def read_case(file: Path) -> EscapeCase:
         twice=head.get("twice") == "yes",
         incomplete=head.get("record") == "incomplete",
         interrupt=head.get("interrupt"),
+        slow=head.get("slow") == "yes",
     )
 
 

@@ -1,7 +1,8 @@
 """Runs hostile scripts in a sandbox for real, and says of each whether the sandbox held.
 
 The oracle of a case: it ends in time and as expected, it says itself that nothing worked, what it tried is in the
-record, the canaries of the host are untouched, and nothing of it is left on the machine.
+record, the canaries of the host are untouched, nothing of it is left on the machine, and honest runs beside it get
+their right results, so that the service is alive too.
 """
 
 from __future__ import annotations
@@ -9,43 +10,50 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar, Protocol
 
 from domain.errors import PlatformError
-from domain.model_calls import ModelAnswer, ModelErrorKind, ModelRequest
-from domain.runs import Attempt, Backend, RunPurpose, RunReport, RunRequest
-from sandbox.escape_cases import EscapeCase
+from domain.model_calls import ModelAnswer, ModelAnswerer, ModelErrorKind, ModelRequest
+from domain.runs import Backend, RunPurpose, RunReport, RunRequest
+from sandbox.escape_cases import NEIGHBOUR, EscapeCase, read_case
+from sandbox.escape_oracle import CaseResult, wrong_about_end, wrong_about_neighbour, wrong_about_record
 from sandbox.host_canaries import HostCanaries
-from sandbox.local.backend import LocalSandbox
 from sandbox.local.markers import RunMarker, RunMarkers
 from sandbox.local.residue import residue_of
-from sandbox.port import Began, Printed, RunEvent
+from sandbox.port import Began, Printed, RunEvent, RunWatcher
 
 GRACE = 40.0
 """Seconds beyond a case's own time: start, clean-up, and a machine that does much else."""
+AT_ONCE = 4
+"""Cases that are tried at the same time."""
+_SETTLES = 0.2
+"""Seconds from a case's `ready` to its interruption: it gets going."""
 _ANSWERS = 200
 """Model calls that are answered; further ones are over a budget."""
 
 
-@dataclass(frozen=True)
-class CaseResult:
-    """What came of one case."""
+class MarkedSandbox(Protocol):
+    """A sandbox of this machine: it leaves a marker of each run while it lasts."""
 
-    case: EscapeCase
-    report: RunReport | None
-    """None where the run was cancelled, or the sandbox failed."""
-    complaints: tuple[str, ...]
-    """Why the sandbox did not hold; empty where it did."""
-    seconds: float
-    printed: tuple[str, ...] = ()
-    prompts: tuple[str, ...] = ()
+    backend: ClassVar[Backend]
 
-    @property
-    def held(self) -> bool:
-        """Whether everything was as it must be."""
-        return not self.complaints
+    async def run(
+        self, request: RunRequest, *, answer: ModelAnswerer, watch: RunWatcher, stop: asyncio.Event
+    ) -> RunReport:
+        """As the port says."""
+        ...
+
+    async def kill(self, run_id: str) -> bool:
+        """As the port says."""
+        ...
+
+    async def runs(self) -> tuple[str, ...]:
+        """The runs of which something may be alive."""
+        ...
 
 
 @dataclass
@@ -53,7 +61,6 @@ class _Observed:
     """What was seen of a run from the worker's side."""
 
     ready: asyncio.Event = field(default_factory=asyncio.Event)
-    began: asyncio.Event = field(default_factory=asyncio.Event)
     marker: RunMarker | None = None
     printed: list[str] = field(default_factory=list[str])
     prompts: list[str] = field(default_factory=list[str])
@@ -62,12 +69,16 @@ class _Observed:
 class EscapeSuite:
     """Tries cases on one backend. Several may be tried at once."""
 
-    def __init__(self, sandbox: LocalSandbox, state: Path, environment: str, canaries: HostCanaries) -> None:
+    def __init__(
+        self, sandbox: MarkedSandbox, state: Path, environment: str, canaries: HostCanaries, *, grace: float = GRACE
+    ) -> None:
         """`state` is the sandbox's own."""
         self._sandbox = sandbox
         self._markers = RunMarkers(state / sandbox.backend.value)
         self._environment = environment
         self._canaries = canaries
+        self._grace = grace
+        self._neighbours = _Neighbours(self)
 
     async def attempt(self, case: EscapeCase) -> CaseResult:
         """Run a case and judge it. Never raises for what a sandbox does wrong."""
@@ -76,28 +87,37 @@ class EscapeSuite:
             return await self._attempt(case)
         return result
 
+    async def attempt_beside_honest_runs(self, case: EscapeCase) -> CaseResult:
+        """The same, with one honest run after the other beside it, whose ends count too."""
+        async with self._neighbours.beside() as neighbours:
+            result = await self.attempt(case)
+        disturbed = [complaint for each in neighbours for complaint in wrong_about_neighbour(each)]
+        return CaseResult(
+            case, result.report, (*result.complaints, *disturbed), result.seconds, result.printed, result.prompts
+        )
+
     async def _attempt(self, case: EscapeCase) -> CaseResult:
         observed, began = _Observed(), time.monotonic()
         request = self._request(case)
         report: RunReport | None = None
         trouble: list[str] = []
         try:
-            async with asyncio.timeout(case.timeout + GRACE):
+            async with asyncio.timeout(case.timeout + self._grace):
                 report = await self._run(case, request, observed)
         except TimeoutError:
-            trouble.append(f"it was not over {GRACE:.0f} s after its time")
+            trouble.append(f"it was not over {self._grace:.0f} s after its time")
         except PlatformError as error:
             trouble.append(f"the sandbox failed: {type(error).__name__}: {error}")
         seconds = time.monotonic() - began
-        trouble += _wrong_about_end(case, report)
-        trouble += [] if report is None else _wrong_about_record(case, report, self._sandbox.backend)
-        trouble += await self._left_behind(request.run_id, observed.marker)
+        trouble += wrong_about_end(case, report)
+        trouble += [] if report is None else wrong_about_record(case, report, self._sandbox.backend)
+        trouble += await self._left_behind(request, observed.marker)
         trouble += self._canaries.complaints()
         return CaseResult(case, report, tuple(trouble), seconds, tuple(observed.printed), tuple(observed.prompts))
 
-    async def _left_behind(self, run_id: str, marker: RunMarker | None) -> list[str]:
-        left = [] if marker is None else list(residue_of(marker))
-        if run_id in await self._sandbox.runs():
+    async def _left_behind(self, request: RunRequest, marker: RunMarker | None) -> list[str]:
+        left = [] if marker is None else list(residue_of(marker, request.seed))
+        if request.run_id in await self._sandbox.runs():
             left.append("its marker is left")
         return left
 
@@ -109,6 +129,7 @@ class EscapeSuite:
             model_id="mock",
             environment=self._environment,
             params=dict(self._canaries.params),
+            seed=secrets.randbelow(1 << 32),  # its processes can be told by it
             timeout_seconds=case.timeout,
             limits=case.limits,
         )
@@ -141,7 +162,6 @@ class EscapeSuite:
     def _observe(self, event: RunEvent, run_id: str, observed: _Observed) -> None:
         if isinstance(event, Began):
             observed.marker = self._markers.read(run_id)
-            observed.began.set()
         elif isinstance(event, Printed):
             if len(observed.printed) < 10_000:
                 observed.printed.append(event.text)
@@ -156,7 +176,7 @@ class EscapeSuite:
         ready = asyncio.create_task(observed.ready.wait())
         await asyncio.wait([ready, run], return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
-        await asyncio.sleep(0.2)  # let it get going
+        await asyncio.sleep(_SETTLES)
         match case.interrupt:
             case "stop":
                 stop.set()
@@ -166,31 +186,35 @@ class EscapeSuite:
                 run.cancel()
 
 
-def _wrong_about_end(case: EscapeCase, report: RunReport | None) -> Iterable[str]:
-    outcome = "cancelled" if report is None else report.outcome.value
-    if outcome not in case.outcomes:
-        message = "" if report is None else report.message[:200]
-        yield f"it ended as {outcome}, not as {' or '.join(sorted(case.outcomes))}: {message!r}"
-    if report is not None and isinstance(report.result, dict) and report.result.get("escaped") is True:
-        yield f"it says that it got out: {str(report.result)[:300]}"
+class _Neighbours:
+    """Honest runs, one after the other, for as long as any hostile one is under way."""
 
+    def __init__(self, suite: EscapeSuite) -> None:
+        self._suite = suite
+        self._case = read_case(NEIGHBOUR)
+        self._watchers: list[list[CaseResult]] = []
+        self._at_home: asyncio.Task[None] | None = None
+        self._over = asyncio.Condition()
 
-def _wrong_about_record(case: EscapeCase, report: RunReport, backend: Backend) -> Iterable[str]:
-    if report.reached_script and not (report.isolation.checks and all(report.isolation.checks.values())):
-        yield "a control was not in force"
-    if report.isolation.backend is not backend:
-        yield f"it ran in {report.isolation.backend}"
-    for wanted in case.attempts:
-        if not any(is_attempt(each, wanted) for each in report.record.attempts):
-            seen = ", ".join(f"{each.kind}:{each.target}" for each in report.record.attempts[:12])
-            yield f"{wanted} is not in the record; what is there: {seen}"
-    if case.incomplete and report.record.complete:
-        yield "its record says that it is complete"
-    if not case.incomplete and not report.record.complete and case.interrupt is None:
-        yield f"its record is incomplete ({report.record.dropped} dropped)"
+    @asynccontextmanager
+    async def beside(self) -> AsyncGenerator[Sequence[CaseResult]]:
+        """The results of all honest runs that were under way at the same time: at least one, at its end."""
+        seen: list[CaseResult] = []
+        self._watchers.append(seen)
+        if self._at_home is None or self._at_home.done():
+            self._at_home = asyncio.create_task(self._keep_running())
+        try:
+            yield seen
+            known = len(seen)
+            async with self._over:
+                await self._over.wait_for(lambda: len(seen) > known)
+        finally:
+            self._watchers = [each for each in self._watchers if each is not seen]  # equal ones are not the same
 
-
-def is_attempt(attempt: Attempt, wanted: str) -> bool:
-    """Whether an attempt is the one that a case's head names: `kind`, or `kind:part of the target`."""
-    kind, _, part = wanted.partition(":")
-    return attempt.kind == kind and part in attempt.target
+    async def _keep_running(self) -> None:
+        while self._watchers:
+            result = await self._suite.attempt(self._case)
+            for seen in self._watchers:
+                seen.append(result)
+            async with self._over:
+                self._over.notify_all()

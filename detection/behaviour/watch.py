@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from detection.behaviour import files, network, processes
@@ -94,6 +94,18 @@ class BehaviourWatch:
         if known is None:
             known = self._seen[rule.id, target] = finding(rule, detail, evidence=evidence)
         return known
+
+
+def findings_of(
+    script: bytes, report: RunReport, output: Iterable[str] = (), prompts: Iterable[str] = ()
+) -> tuple[Finding, ...]:
+    """Every finding of a run that is over, from all that was kept of it."""
+    watch = BehaviourWatch(script)
+    for line in output:
+        watch.hear("its output", line)
+    for prompt in prompts:
+        watch.hear("its prompts", prompt)
+    return watch.conclude_run(report)
 
 
 def _heaviest_first(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -50,11 +50,15 @@ class Launched:
         return await self.process.stdout.read(1 << 16)
 
     async def ended(self) -> None:
-        """Wait for the launcher's end, and forget what it holds."""
+        """Wait for the launcher's end, and give back the descriptors of its pipes."""
         await self.process.wait()
         await self._listening
-        if self.process.stdin is not None:
-            self.process.stdin.close()
+        while await self.read():  # unread output would keep its pipe open
+            pass
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        with suppress(OSError):  # its reader went away before it had read everything
+            await self.process.stdin.wait_closed()
 
     async def _listen(self) -> None:
         assert self.process.stderr is not None

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from sandbox.local.markers import RunMarker, started_at
 
 _IPC_OWNER = {"shm": 7, "msg": 7, "sem": 4}
 """The column of the owner's uid in each table of /proc/sysvipc."""
+_PLACES_FOR_ALL = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock")  # noqa: S108 - looked at, not used
+_SOCKETS = ("tcp", "tcp6", "udp", "udp6", "raw", "raw6")
+_OWNER_OF_SOCKET = 7
+"""The column of the owner's uid in each table of /proc/net."""
 
 
-def residue_of(marker: RunMarker) -> tuple[str, ...]:
-    """What is left of a run that has ended, by what its marker had said of it."""
-    return tuple(_left(marker))
+def residue_of(marker: RunMarker, seed: int | None = None) -> tuple[str, ...]:
+    """What is left of a run that has ended, by what its marker had said of it.
+
+    `seed` is the run's own, where nobody else had it: then its processes are known by their environment too.
+    """
+    return tuple(_left(marker, seed))
 
 
-def _left(marker: RunMarker) -> Iterable[str]:
+def _left(marker: RunMarker, seed: int | None) -> Iterable[str]:
     if marker.alive:
         yield "its first process is alive"
     for directory in marker.cgroups:
@@ -28,6 +37,8 @@ def _left(marker: RunMarker) -> Iterable[str]:
             yield "its scratch directory is left"
         if marker.scratch in Path("/proc/self/mountinfo").read_text(encoding="utf-8"):
             yield "a mount is left"
+    if seed is not None and (processes := _of_seed(seed)):
+        yield f"{len(processes)} processes with its seed are alive"
     if marker.uid is not None:
         yield from _left_by_user(marker.uid)
 
@@ -39,21 +50,50 @@ def _left_by_user(uid: int) -> Iterable[str]:
             lease.bind(f"\0airlock-uid-{uid}")
         except OSError:
             return
-        processes = [name for name in _processes() if _owner(name) == uid and started_at(int(name))]  # no zombies
+        processes = [name for name in _processes() if _owner(f"/proc/{name}") == uid and started_at(int(name))]
         if processes:
             yield f"{len(processes)} processes of its user are alive"
         for table, column in _IPC_OWNER.items():
             lines = Path(f"/proc/sysvipc/{table}").read_text(encoding="ascii").splitlines()[1:]
             if any(line.split()[column] == str(uid) for line in lines):
                 yield f"System V objects ({table}) of its user are left"
+        if files := [path for place in _PLACES_FOR_ALL for path in _entries(place) if _owner(path) == uid]:
+            yield f"files of its user are left: {', '.join(files[:3])}"
+        if any(_has_socket(Path("/proc/net", table), uid) for table in _SOCKETS):
+            yield "sockets of its user are left"
+
+
+def _of_seed(seed: int) -> list[str]:
+    """The processes that a run with this seed has started. Some show their environment to nobody but themselves."""
+    word = f"PYTHONHASHSEED={seed}\0".encode("ascii")
+    found: list[str] = []
+    for process in _processes():
+        with suppress(OSError):
+            if word in Path("/proc", process, "environ").read_bytes() and started_at(int(process)):
+                found.append(process)
+    return found
+
+
+def _entries(place: str) -> list[str]:
+    with suppress(OSError):
+        return [entry.path for entry in os.scandir(place)]
+    return []
+
+
+def _has_socket(table: Path, uid: int) -> bool:
+    with suppress(OSError):
+        return any(
+            line.split()[_OWNER_OF_SOCKET] == str(uid) for line in table.read_text(encoding="ascii").splitlines()[1:]
+        )
+    return False
 
 
 def _processes() -> list[str]:
     return [each.name for each in Path("/proc").iterdir() if each.name.isdigit()]
 
 
-def _owner(process: str) -> int | None:
+def _owner(path: str) -> int | None:
     try:
-        return Path("/proc", process).stat().st_uid
+        return os.lstat(path).st_uid
     except OSError:
         return None

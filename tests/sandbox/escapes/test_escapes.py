@@ -10,20 +10,17 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from detection.behaviour.watch import BehaviourWatch
+from detection.behaviour.watch import findings_of
 from detection.rules import RULES
 from domain.environments import Environment
-from domain.findings import Finding
 from domain.outcomes import RunOutcome
-from sandbox.escape_cases import EscapeCase, read_case, read_cases
-from sandbox.escape_suite import CaseResult, EscapeSuite
+from sandbox.escape_cases import read_cases
+from sandbox.escape_oracle import CaseResult
+from sandbox.escape_suite import AT_ONCE, EscapeSuite
 from sandbox.host_canaries import host_canaries
 from tests.sandbox.escapes.conftest import BACKENDS, offered
 
-HERE = Path(__file__).parent
-CASES = {case.name: case for case in read_cases(HERE)}
-HONEST = read_case(HERE / "neighbour" / "honest_neighbour.honest")
-AT_ONCE = 4
+CASES = {case.name: case for case in read_cases()}
 TRIALS = [
     pytest.param(backend, name, id=f"{backend}-{name}")
     for backend in BACKENDS
@@ -36,28 +33,23 @@ on_one_loop = pytest.mark.asyncio(loop_scope="module")
 
 @dataclass
 class Backstage:
-    """The suite of one backend while its tests run: cases are tried ahead, and honest runs go on beside them."""
+    """The suite of one backend while its tests run: cases are tried ahead."""
 
     suite: EscapeSuite
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     tasks: dict[str, asyncio.Task[CaseResult]] = field(default_factory=dict[str, asyncio.Task[CaseResult]])
-    neighbours: list[CaseResult] = field(default_factory=list[CaseResult])
 
     def start(self, names: list[str]) -> None:
         """Begin to try cases, in order, a few at once."""
-        self.tasks = {name: asyncio.create_task(self._tried(CASES[name])) for name in names}
+        self.tasks = {name: asyncio.create_task(self._tried(name)) for name in names}
 
     async def result(self, name: str) -> CaseResult:
         """What came of a case."""
         return await self.tasks[name]
 
-    async def _tried(self, case: EscapeCase) -> CaseResult:
+    async def _tried(self, name: str) -> CaseResult:
         async with self.slots:
-            if len(self.neighbours) < 10:
-                result, neighbour = await asyncio.gather(self.suite.attempt(case), self.suite.attempt(HONEST))
-                self.neighbours.append(neighbour)
-                return result
-            return await self.suite.attempt(case)
+            return await self.suite.attempt_beside_honest_runs(CASES[name])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -96,17 +88,7 @@ async def test_the_sandbox_holds(backstages: dict[str, Backstage], backend: str,
     result = await backstages[backend].result(name)
 
     assert result.complaints == ()
-    assert CASES[name].findings <= {found.rule for found in _findings(result)}
-
-
-@on_one_loop
-async def test_the_honest_neighbours_are_not_disturbed(backstages: dict[str, Backstage]):
-    for backend in backstages.values():
-        await asyncio.gather(*backend.tasks.values())
-
-    neighbours = [result for each in backstages.values() for result in each.neighbours]
-    assert all(result.held and result.report is not None for result in neighbours), neighbours
-    assert {str(result.report.result) for result in neighbours if result.report} <= {"{'sum': 499500}"}
+    assert CASES[name].findings <= _rules(result)
 
 
 def test_every_case_names_rules_and_outcomes_that_exist():
@@ -123,12 +105,8 @@ def test_there_are_cases_of_every_group():
     assert len(CASES) >= 120
 
 
-def _findings(result: CaseResult) -> tuple[Finding, ...]:
+def _rules(result: CaseResult) -> set[str]:
     if result.report is None:
-        return ()
-    watch = BehaviourWatch(result.case.script)
-    for line in result.printed:
-        watch.hear("its output", line)
-    for prompt in result.prompts:
-        watch.hear("its prompts", prompt)
-    return watch.conclude_run(result.report)
+        return set()
+    found = findings_of(result.case.script, result.report, result.printed, result.prompts)
+    return {each.rule for each in found}
