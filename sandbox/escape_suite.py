@@ -187,34 +187,34 @@ class EscapeSuite:
 
 
 class _Neighbours:
-    """Honest runs, one after the other, for as long as any hostile one is under way."""
+    """Honest runs, one after the other, for as long as any hostile one is under way: shared by all of those."""
 
     def __init__(self, suite: EscapeSuite) -> None:
         self._suite = suite
         self._case = read_case(NEIGHBOUR)
-        self._watchers: list[list[CaseResult]] = []
-        self._at_home: asyncio.Task[None] | None = None
-        self._over = asyncio.Condition()
+        self._watching = 0
+        self._run: asyncio.Task[CaseResult] | None = None
 
     @asynccontextmanager
     async def beside(self) -> AsyncGenerator[Sequence[CaseResult]]:
         """The results of all honest runs that were under way at the same time: at least one, at its end."""
         seen: list[CaseResult] = []
-        self._watchers.append(seen)
-        if self._at_home is None or self._at_home.done():
-            self._at_home = asyncio.create_task(self._keep_running())
+        over = asyncio.Event()
+        self._watching += 1
+        watching = asyncio.create_task(self._watch(seen, over))
         try:
             yield seen
-            known = len(seen)
-            async with self._over:
-                await self._over.wait_for(lambda: len(seen) > known)
+            over.set()
+            await watching
         finally:
-            self._watchers = [each for each in self._watchers if each is not seen]  # equal ones are not the same
+            self._watching -= 1
+            watching.cancel()
+            if self._watching == 0 and self._run is not None and not self._run.done():
+                self._run.cancel()
+                await asyncio.wait([self._run])
 
-    async def _keep_running(self) -> None:
-        while self._watchers:
-            result = await self._suite.attempt(self._case)
-            for seen in self._watchers:
-                seen.append(result)
-            async with self._over:
-                self._over.notify_all()
+    async def _watch(self, seen: list[CaseResult], over: asyncio.Event) -> None:
+        while not over.is_set() or not seen:
+            if self._run is None or self._run.done():
+                self._run = asyncio.create_task(self._suite.attempt(self._case))
+            seen.append(await asyncio.shield(self._run))

@@ -14,6 +14,7 @@ import select
 import signal
 import sys
 import time
+from collections import deque
 
 from sandbox.box.environment_digest import environment_digest, site_directories
 from sandbox.box.guest_channel import GuestChannel, GuestSaid
@@ -21,7 +22,7 @@ from sandbox.box.line_to_worker import LineToWorker
 from sandbox.box.order import Order
 from sandbox.box.output_cap import OutputCap
 from sandbox.box.process_tree import Reaper, kill_descendants, resident_bytes
-from sandbox.box.scratch_size import bytes_below, is_full
+from sandbox.box.scratch_size import bytes_filled, is_full
 from sandbox.box.script_process import Refused, ScriptProcess, guest_task
 from sandbox.controls.kernel import (
     PR_SET_CHILD_SUBREAPER,
@@ -41,7 +42,7 @@ LOOK_EVERY = 0.05
 END_WITHIN = 1.0
 """Seconds that an interpreter has to end after its result."""
 PARTING = 2.0
-"""Seconds for the worker to confirm the receipt."""
+"""Seconds without any progress for the worker to confirm everything, the receipt last."""
 _READ = 64 * 1024
 _STREAMS = ("stdout", "stderr")
 
@@ -61,10 +62,14 @@ class Run:
         self._result_bytes = 0
         self._has_result = False
         self._in_flight = 0
+        self._over = False
+        """Whether all of it is dead: nobody waits for an answer to a call any more."""
         self._script = ScriptProcess(order, lambda attempt: line.say("tried", attempt))
         self._guest = GuestChannel(self._script.guest.fileno(), order.result_bytes)
         self._pipes = {self._script.out: "stdout", self._script.err: "stderr"}
         self._guest_open = True
+        self._unheard: deque[GuestSaid] = deque()
+        """What the script's process has said, and what waits for a slot: so many calls fit into one read."""
         self._first_words = guest
         self._began_at = self._deadline = self._next_look = 0.0
 
@@ -122,7 +127,7 @@ class Run:
         for pipe in () if congested else self._pipes:
             poll.register(pipe, select.POLLIN)
         if self._guest_open:
-            listens = not congested and self._in_flight < self._order.parallel
+            listens = not congested and not self._unheard
             events = select.POLLIN * listens | select.POLLOUT * self._guest.to_write
             if events:
                 poll.register(self._guest.fileno(), events)
@@ -172,6 +177,7 @@ class Run:
     def _attend_guest(self, event: int) -> None:
         if event & select.POLLOUT:
             self._guest.write()
+            self._hear_on()
         if event & ~select.POLLOUT:
             self._hear_guest()
 
@@ -180,18 +186,28 @@ class Run:
         if said is None:
             self._guest_open = False
             return False
-        empty = True
-        for each in said:
-            empty = False
-            self._hear(each)
-        return not empty
+        self._unheard.extend(said)
+        heard = bool(self._unheard)
+        self._hear_on()
+        return heard
+
+    def _hear_on(self) -> None:
+        """Up to the first call that has no slot."""
+        while self._unheard and (self._unheard[0].kind != "ask" or self._takes_calls):
+            self._hear(self._unheard.popleft())
+
+    @property
+    def _takes_calls(self) -> bool:
+        """Whether there is a slot: answers have to be read too, or they would pile up here."""
+        return self._over or (self._in_flight < self._order.parallel and not self._guest.to_write)
 
     def _hear(self, said: GuestSaid) -> None:
         """What the script's process claims. The first result, or the first failure, is the one that counts."""
         decided = self._has_result or self._failed is not None
         if said.kind == "ask":
-            self._in_flight += 1
-            self._line.say_text("ask", said.text or "")
+            if not self._over:
+                self._in_flight += 1
+                self._line.say_text("ask", said.text or "")
         elif said.kind == "kind":
             self._kind = said.text
         elif said.kind == "result" and not decided:
@@ -207,6 +223,7 @@ class Run:
             if message.kind == "answer":
                 self._in_flight -= 1
                 self._guest.say("answer", message.text.encode("ascii"))
+                self._hear_on()
             elif message.kind == "stop":
                 self._ended = self._ended or "stop"
 
@@ -220,7 +237,7 @@ class Run:
         began = now
         if order.resident_bytes is not None and resident_bytes(os.getpid()) > order.resident_bytes:
             self._ended = self._ended or "memory"
-        if order.scratch_bytes is not None and bytes_below(order.scratch) > order.scratch_bytes:
+        if order.scratch_bytes is not None and bytes_filled(order.scratch, os.getpid()) > order.scratch_bytes:
             self._ended = self._ended or "disk"
         self._next_look = time.monotonic() + max(LOOK_EVERY, 5 * (time.monotonic() - began))
 
@@ -229,6 +246,8 @@ class Run:
         script = self._script
         self._reaper.collect_all(os.getpid())
         wall_ms = int((time.monotonic() - self._began_at) * 1000)
+        self._over = True
+        self._hear_on()
         while self._guest_open and not self._has_result and self._hear_guest():
             pass
         for pipe in list(self._pipes):
@@ -356,8 +375,8 @@ def _woken() -> int:
 
 def _part(line: LineToWorker) -> None:
     """Leave when the worker has everything, or is gone."""
-    until = time.monotonic() + PARTING
-    while not line.closed and (line.to_write or not line.settled) and time.monotonic() < until:
+    left, until = line.left, time.monotonic() + PARTING
+    while not line.closed and any(line.left) and time.monotonic() < until:
         poll = select.poll()
         poll.register(0, select.POLLIN)
         if line.to_write:
@@ -365,4 +384,6 @@ def _part(line: LineToWorker) -> None:
         poll.poll(100)
         line.write()
         line.read()
+        if line.left != left:
+            left, until = line.left, time.monotonic() + PARTING
     os._exit(0)

@@ -28,6 +28,11 @@ class LineToWorker:
         self.closed = False
         """Whether the worker is gone."""
 
+    @property
+    def left(self) -> tuple[int, int]:
+        """What is still to be done: bytes to write, frames to be confirmed."""
+        return len(self._waiting), self._sender.unacknowledged
+
     def use_key(self, key: bytes) -> None:
         """From here on frames are keyed."""
         self._sender.key = self._receiver.key = key
@@ -41,11 +46,6 @@ class LineToWorker:
     def congested(self) -> bool:
         """Whether whoever can wait should."""
         return self._sender.full or len(self._waiting) >= _ENOUGH
-
-    @property
-    def settled(self) -> bool:
-        """Whether the worker has confirmed everything."""
-        return self._sender.unacknowledged == 0
 
     def say(self, kind: str, value: Any) -> None:
         """Send a message."""

@@ -22,6 +22,8 @@ from sandbox.controls.wall_spec import WallSpec
 
 _FAMILIES: dict[int, str] = {socket.AF_UNIX: "unix", socket.AF_INET: "inet", socket.AF_INET6: "inet6"}
 _SOCKET_TYPES: dict[int, str] = {socket.SOCK_STREAM: "stream", socket.SOCK_DGRAM: "datagram"}
+_PROTOCOLS = frozenset({0, socket.IPPROTO_TCP, socket.IPPROTO_UDP})
+"""Others serve nothing honest, and many of them load a module into the machine's kernel."""
 _TRUNCATE_ONLY = 0x200
 _HOW_IT_OPENS = 0x3
 
@@ -126,9 +128,12 @@ class Judge:
         return Judgement(errno.EPERM, "exec", self._paths(rule.name, caller, notification))
 
     def _socket(self, _: CallRule, __: Caller, notification: Notification) -> Judgement:
-        family, kind = notification.arguments[0] & 0xFFFFFFFF, notification.arguments[1] & 0xF
+        family, kind, protocol = (argument & 0xFFFFFFFF for argument in notification.arguments[:3])
+        kind &= 0xF
         target = f"{_FAMILIES.get(family, f'family {family}')} {_SOCKET_TYPES.get(kind, f'type {kind}')}"
-        harmless = family in _FAMILIES and kind in _SOCKET_TYPES
+        harmless = family in _FAMILIES and kind in _SOCKET_TYPES and protocol in _PROTOCOLS
+        if protocol not in _PROTOCOLS:
+            target += f" protocol {protocol}"
         return Judgement(None if harmless else errno.EPERM, "socket", target)
 
     def _address(self, rule: CallRule, caller: Caller, notification: Notification) -> Judgement:

@@ -190,7 +190,7 @@ class LocalSandbox(ABC):
             parallel=request.parallel,
             decoys=dict(decoys_for(request.script).environment),
             resident_bytes=None if box.cgroup else limits.memory_bytes,
-            scratch_bytes=limits.disk_bytes if box.scratch else None,
+            scratch_bytes=limits.disk_bytes if box.scratch or not box.cgroup else None,
             guarded=not self.tells_child,
         )
 

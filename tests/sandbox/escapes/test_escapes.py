@@ -22,7 +22,7 @@ from tests.sandbox.escapes.conftest import BACKENDS, offered
 
 CASES = {case.name: case for case in read_cases()}
 TRIALS = [
-    pytest.param(backend, name, id=f"{backend}-{name}")
+    pytest.param(backend, name, id=f"{backend}-{name}", marks=[pytest.mark.slow] if case.slow else [])
     for backend in BACKENDS
     for name, case in CASES.items()
     if case.concerns(backend)
