@@ -35,6 +35,8 @@ from storage.records import EvaluationRecord, Idempotency, NewEvaluation, QueueP
 
 START_SECONDS = 2.0
 """How long an answer waits for the start of its workflow. Well below the 5 s after which the sweep looks."""
+MARK_SECONDS = 0.2
+"""How long a started workflow is not marked as such, so that one transaction marks all that came meanwhile."""
 PING_SECONDS = 1.0
 ANSWERED_LATELY = 1.0
 """Seconds for which Temporal counts as being there after it has answered."""
@@ -98,7 +100,8 @@ class Submitting:
         self._environments, self._models = environments, models
         self._policy, self._check_within = policy, check_within
         self._answered_at = float("-inf")
-        self._marking: set[asyncio.Task[None]] = set()
+        self._unmarked: list[str] = []
+        self._marking: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -106,7 +109,8 @@ class Submitting:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.gather(*self._marking)
+        if self._marking is not None:
+            await self._marking
 
     async def accept(self, asked: Asked, principal: Principal, idempotency_key: str | None) -> Taken:
         """Keep a submission. Raises Problem, IdempotencyConflict, StorageUnavailable, WorkflowsUnavailable."""
@@ -196,16 +200,19 @@ class Submitting:
             log.warning("start_left_to_the_sweep", evaluation_id=evaluation.evaluation_id, code=code)
             return
         self._answered_at = asyncio.get_running_loop().time()
-        marking = asyncio.create_task(self._mark(evaluation.evaluation_id))
-        self._marking.add(marking)
-        marking.add_done_callback(self._marking.discard)
+        self._unmarked.append(evaluation.evaluation_id)
+        if self._marking is None or self._marking.done():
+            self._marking = asyncio.create_task(self._mark())
 
-    async def _mark(self, evaluation_id: str) -> None:
-        """Spare the sweep an evaluation. Nobody waits for it: a lost mark costs one more start, of no effect."""
-        try:
-            await self._evaluations.mark_started(evaluation_id)
-        except StorageUnavailable as away:
-            log.warning("mark_lost", evaluation_id=evaluation_id, code=away.code)
+    async def _mark(self) -> None:
+        """Spare the sweep what was started, many at once. A lost mark costs one more start, of no effect."""
+        while self._unmarked:
+            await asyncio.sleep(MARK_SECONDS)
+            started, self._unmarked = self._unmarked, []
+            try:
+                await self._evaluations.mark_started(*started)
+            except StorageUnavailable as away:
+                log.warning("marks_lost", count=len(started), code=away.code)
 
     async def _place(self, record: EvaluationRecord) -> QueuePlace:
         try:

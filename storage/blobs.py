@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from sqlalchemy import Connection, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from domain.evaluation import ScriptRef
 from storage.database import Database
@@ -28,24 +28,18 @@ class Blobs:
 
 
 def keep(connection: Connection, tenant: str, data: bytes) -> ScriptRef:
-    """Keep bytes within a transaction, so that no deletion takes them away before the reference is written."""
+    """Keep bytes within a transaction, so that no deletion takes them away before the reference is written.
+
+    One statement either inserts the row or, by setting its size to what it is, locks the one that is there.
+    """
     ref = ScriptRef(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
-    row = {"tenant": tenant, "sha256": ref.sha256, "size": ref.size, "content": data}
-    while not _locked(connection, tenant, ref.sha256):
-        try:
-            with connection.begin_nested():
-                connection.execute(insert(blobs).values(row))
-                break
-        except IntegrityError:  # somebody else was faster, and may have deleted it again: look anew
-            continue
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    row = insert(blobs).values(tenant=tenant, sha256=ref.sha256, size=ref.size, content=data)
+    place = [blobs.c.tenant, blobs.c.sha256]
+    connection.execute(row.on_conflict_do_update(index_elements=place, set_={"size": row.excluded.size}))
     return ref
 
 
 def _content(connection: Connection, tenant: str, sha256: str) -> bytes | None:
     query = select(blobs.c.content).where(blobs.c.tenant == tenant, blobs.c.sha256 == sha256)
     return connection.execute(query).scalar_one_or_none()
-
-
-def _locked(connection: Connection, tenant: str, sha256: str) -> bool:
-    query = select(blobs.c.size).where(blobs.c.tenant == tenant, blobs.c.sha256 == sha256).with_for_update()
-    return connection.execute(query).scalar_one_or_none() is not None

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import JsonValue
 from sqlalchemy import Connection, insert, select, update
 
-from domain.evaluation import Cause
+from domain.evaluation import Cause, Evaluation
 from domain.findings import Verdict
 from domain.journal import EntryKind, NewEntry
 from domain.lifecycle import Stage, Status
@@ -43,7 +43,8 @@ def write(
                 kept = NewEntry(at=entry.at, kind=EntryKind.LOG, run=entry.run, stage=entry.stage, payload=dict(_FULL))
                 full, payload = True, payload_text(kept.payload)
         size += len(payload) + ENTRY_BYTES
-        written.append(_row_of(row, row.last_seq + len(written) + 1, kept, payload))
+        seq = row.last_seq + len(written) + 1
+        written.append(_row_of(row.evaluation_id, row.tenant, seq, kept, payload))
     if not written:
         return
     connection.execute(insert(journal), written)
@@ -52,6 +53,17 @@ def write(
         .where(evaluations.c.evaluation_id == row.evaluation_id)
         .values(last_seq=row.last_seq + len(written), journal_bytes=size, journal_full=full)
     )
+
+
+def first_bytes(entry: NewEntry) -> int:
+    """What the first entry of a journal counts."""
+    return len(payload_text(entry.payload)) + ENTRY_BYTES
+
+
+def write_first(connection: Connection, evaluation: Evaluation, entry: NewEntry) -> None:
+    """Begin a journal whose row says already that it holds one entry, of `first_bytes`."""
+    payload = payload_text(entry.payload)
+    connection.execute(insert(journal).values(_row_of(evaluation.evaluation_id, evaluation.tenant, 1, entry, payload)))
 
 
 def status_entry(
@@ -97,11 +109,11 @@ def _fresh(connection: Connection, evaluation_id: str, entries: Sequence[NewEntr
     return fresh
 
 
-def _row_of(row: EvaluationRow, seq: int, entry: NewEntry, payload: str) -> dict[str, Any]:
+def _row_of(evaluation_id: str, tenant: str, seq: int, entry: NewEntry, payload: str) -> dict[str, Any]:
     return {
-        "evaluation_id": row.evaluation_id,
+        "evaluation_id": evaluation_id,
         "seq": seq,
-        "tenant": row.tenant,
+        "tenant": tenant,
         "at": entry.at,
         "kind": entry.kind,
         "run": entry.run,

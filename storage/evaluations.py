@@ -68,9 +68,9 @@ class Evaluations:
         """Accept an evaluation with its script. Raises IdempotencyConflict, for 24 hours after the key was used."""
         return await self._database.write(submissions.submit, new, idempotency)
 
-    async def mark_started(self, evaluation_id: str) -> None:
-        """Note that its workflow was started, so that the sweep passes it over."""
-        await self._database.write(submissions.mark_started, evaluation_id, self._now())
+    async def mark_started(self, *evaluation_ids: str) -> None:
+        """Note that their workflows were started, so that the sweep passes them over."""
+        await self._database.write(submissions.mark_started, evaluation_ids, self._now())
 
     async def unstarted(self, older_than: timedelta, limit: int) -> list[Evaluation]:
         """Evaluations that were accepted longer ago than this, and whose workflow nobody has started: oldest first."""

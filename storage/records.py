@@ -112,27 +112,27 @@ class EvaluationRecord(Value):
     evaluation_id: str
     tenant: str
     status: Status
-    stage: Stage | None
+    stage: Stage | None = None
     model_id: str
     script: ScriptRef
     config: EffectiveConfig
     policy: Policy
     queued_at: datetime
     updated_at: datetime
-    started_at: datetime | None
+    started_at: datetime | None = None
     """When it became executing."""
-    ended_at: datetime | None
-    verdict: Verdict | None
-    findings: tuple[Finding, ...]
+    ended_at: datetime | None = None
+    verdict: Verdict | None = None
+    findings: tuple[Finding, ...] = ()
     """Of the review, and after them those of the execution."""
-    findings_digest: str
+    findings_digest: str = ""
     """Over the findings of the review: what an approval refers to."""
-    cause: Cause | None
-    outcome: RunOutcome | None
-    report: StoredReport | None
-    retry_of: str | None
-    stop: StopOrder | None
-    deleted_at: datetime | None
+    cause: Cause | None = None
+    outcome: RunOutcome | None = None
+    report: StoredReport | None = None
+    retry_of: str | None = None
+    stop: StopOrder | None = None
+    deleted_at: datetime | None = None
     last_seq: int
     """The last entry of its journal."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from domain.evaluation import Evaluation, ScriptRef
 from domain.lifecycle import TERMINAL, Status
 from storage.blobs import keep
-from storage.entries import status_entry, write
-from storage.records import Idempotency, IdempotencyConflict, NewEvaluation, Submission
+from storage.entries import first_bytes, status_entry, write_first
+from storage.records import EvaluationRecord, Idempotency, IdempotencyConflict, NewEvaluation, Submission
 from storage.rows import EvaluationRow, locked, record_of
 from storage.tables import evaluations, idempotency
 
@@ -29,18 +30,19 @@ def submit(connection: Connection, new: NewEvaluation, repeats: Idempotency | No
     ref = keep(connection, evaluation.tenant, new.script)
     if ref != evaluation.script:
         raise ValueError("the script is not the one that its reference names")
-    connection.execute(insert(evaluations).values(_row_of(new)))
-    row = locked(connection, evaluation.evaluation_id)
-    write(connection, row, [status_entry(Status.QUEUED, evaluation.queued_at)])
-    return Submission(record_of(row), created=True)
+    queued = status_entry(Status.QUEUED, evaluation.queued_at)
+    row = _row_of(new) | {"last_seq": 1, "journal_bytes": first_bytes(queued)}
+    connection.execute(insert(evaluations).values(row))
+    write_first(connection, evaluation, queued)
+    return Submission(_record_of(new), created=True)
 
 
-def mark_started(connection: Connection, evaluation_id: str, at: datetime) -> None:
-    """Note that there is a workflow. The first time stays."""
+def mark_started(connection: Connection, evaluation_ids: Sequence[str], at: datetime) -> None:
+    """Note that there are workflows. The first time stays."""
     columns = evaluations.c
     connection.execute(
         update(evaluations)
-        .where(columns.evaluation_id == evaluation_id, columns.workflow_started_at.is_(None))
+        .where(columns.evaluation_id.in_(evaluation_ids), columns.workflow_started_at.is_(None))
         .values(workflow_started_at=at)
     )
 
@@ -101,10 +103,26 @@ def _row_of(new: NewEvaluation) -> dict[str, Any]:
         "findings": (),
         "findings_digest": "",
         "retry_of": new.retry_of,
-        "last_seq": 0,
-        "journal_bytes": 0,
         "journal_full": False,
     }
+
+
+def _record_of(new: NewEvaluation) -> EvaluationRecord:
+    """What reading the new row would give."""
+    evaluation = new.evaluation
+    return EvaluationRecord(
+        evaluation_id=evaluation.evaluation_id,
+        tenant=evaluation.tenant,
+        status=Status.QUEUED,
+        model_id=evaluation.model_id,
+        script=evaluation.script,
+        config=evaluation.config,
+        policy=evaluation.policy,
+        queued_at=evaluation.queued_at,
+        updated_at=evaluation.queued_at,
+        retry_of=new.retry_of,
+        last_seq=1,
+    )
 
 
 def _evaluation_of(row: EvaluationRow) -> Evaluation:
