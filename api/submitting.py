@@ -113,12 +113,21 @@ class Submitting:
             await self._marking
 
     async def accept(self, asked: Asked, principal: Principal, idempotency_key: str | None) -> Taken:
-        """Keep a submission. Raises Problem, IdempotencyConflict, StorageUnavailable, WorkflowsUnavailable."""
-        self._check_names(asked, principal)
+        """Keep a submission, or find what the same request has made: that is told whatever has changed since.
+
+        Raises Problem, IdempotencyConflict, StorageUnavailable, WorkflowsUnavailable.
+        """
+        if principal.models is not None and asked.model_id in self._models and asked.model_id not in principal.models:
+            raise Problem(403, "model_not_allowed", "This key may not evaluate this model.")
+        repeats = None if idempotency_key is None else Idempotency(key=idempotency_key, request_digest=_digest(asked))
+        if repeats is not None:
+            earlier = await self._evaluations.repeated(principal.tenant, repeats)
+            if earlier is not None:
+                return Taken(earlier, await self._place(earlier))
+        self._check_names(asked)
         await self._check_script(asked)
         await self._require_workflows()
         new = self._new(asked, principal)
-        repeats = None if idempotency_key is None else Idempotency(key=idempotency_key, request_digest=_digest(asked))
         submission = await self._evaluations.submit(new, repeats)
         async with asyncio.TaskGroup() as group:  # neither raises: what was kept is accepted
             placing = group.create_task(self._place(submission.record))
@@ -127,13 +136,11 @@ class Submitting:
                 group.create_task(self._start(new.evaluation))
         return Taken(submission.record, placing.result())
 
-    def _check_names(self, asked: Asked, principal: Principal) -> None:
+    def _check_names(self, asked: Asked) -> None:
         if len(asked.script) > MAX_SCRIPT_BYTES:
             raise Problem(413, "script_too_large", f"The script is larger than {MAX_SCRIPT_BYTES} bytes.")
         if asked.model_id not in self._models:
             raise Problem(400, "unknown_model", "There is no such model here: GET /api/v1/models lists them.")
-        if principal.models is not None and asked.model_id not in principal.models:
-            raise Problem(403, "model_not_allowed", "This key may not evaluate this model.")
         if asked.config.environment not in self._environments:
             known = ", ".join(sorted(self._environments))
             raise Problem(400, "unknown_environment", f"There is no such environment here. There are: {known}.")

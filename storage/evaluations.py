@@ -68,6 +68,10 @@ class Evaluations:
         """Accept an evaluation with its script. Raises IdempotencyConflict, for 24 hours after the key was used."""
         return await self._database.write(submissions.submit, new, idempotency)
 
+    async def repeated(self, tenant: str, idempotency: Idempotency) -> EvaluationRecord | None:
+        """What the same request has made already; None where it is new. Raises IdempotencyConflict."""
+        return await self._database.read(submissions.repeated, tenant, idempotency, self._now())
+
     async def mark_started(self, *evaluation_ids: str) -> None:
         """Note that their workflows were started, so that the sweep passes them over."""
         await self._database.write(submissions.mark_started, evaluation_ids, self._now())

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from domain.evaluation import Evaluation, ScriptRef
@@ -14,7 +14,7 @@ from domain.lifecycle import TERMINAL, Status
 from storage.blobs import keep
 from storage.entries import first_bytes, status_entry, write_first
 from storage.records import EvaluationRecord, Idempotency, IdempotencyConflict, NewEvaluation, Submission
-from storage.rows import EvaluationRow, locked, record_of
+from storage.rows import EvaluationRow, found, locked, record_of
 from storage.tables import evaluations, idempotency
 
 IDEMPOTENT_FOR = timedelta(hours=24)
@@ -35,6 +35,18 @@ def submit(connection: Connection, new: NewEvaluation, repeats: Idempotency | No
     connection.execute(insert(evaluations).values(row))
     write_first(connection, evaluation, queued)
     return Submission(_record_of(new), created=True)
+
+
+def repeated(connection: Connection, tenant: str, repeats: Idempotency, now: datetime) -> EvaluationRecord | None:
+    """What the same request has made already; None where it is new. Raises IdempotencyConflict."""
+    columns = idempotency.c
+    mine = (columns.tenant == tenant, columns.key == repeats.key, columns.expires_at > now)
+    earlier = connection.execute(select(idempotency).where(*mine)).one_or_none()
+    if earlier is None:
+        return None
+    _require_same(earlier, repeats)
+    row = found(connection, evaluations.c.evaluation_id == earlier.evaluation_id)
+    return None if row is None else record_of(row)
 
 
 def mark_started(connection: Connection, evaluation_ids: Sequence[str], at: datetime) -> None:
@@ -82,9 +94,13 @@ def _claimed(connection: Connection, evaluation: Evaluation, repeats: Idempotenc
     except IntegrityError:
         query = select(idempotency).where(columns.tenant == evaluation.tenant, columns.key == repeats.key)
         earlier = (connection.execute(query)).one()
+    _require_same(earlier, repeats)
+    return earlier.evaluation_id
+
+
+def _require_same(earlier: Row[Any], repeats: Idempotency) -> None:
     if earlier.request_digest != repeats.request_digest:
         raise IdempotencyConflict("the idempotency key was used for another request")
-    return earlier.evaluation_id
 
 
 def _row_of(new: NewEvaluation) -> dict[str, Any]:

@@ -84,6 +84,20 @@ async def test_twenty_at_once_with_one_key_are_one_evaluation(client: httpx.Asyn
     assert len(workflows.started) == 1
 
 
+async def test_a_repeated_request_is_answered_as_the_first_was_whatever_is_away(
+    client: httpx.AsyncClient, workflows: FakeWorkflows, services: Services
+):
+    headers = JSON | {"Idempotency-Key": "once"}
+    first = await client.post(ROOT, content=EXAMPLE, headers=headers)
+    workflows.away = True
+    services.submitting._answered_at = float("-inf")
+
+    again = await client.post(ROOT, content=EXAMPLE, headers=headers)
+
+    assert again.status_code == 202
+    assert again.json()["evaluation_id"] == first.json()["evaluation_id"]
+
+
 async def test_nothing_is_accepted_while_temporal_is_away(client: httpx.AsyncClient, workflows: FakeWorkflows):
     workflows.away = True
 
