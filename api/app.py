@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, FastAPI
 
-from api import evaluations, health, installation, orders, output, problems, streams
+from api import evaluations, exporting, health, installation, orders, output, problems, streams
 from api.body_limit import BodyLimit
 from api.json_response import AsciiJson
 from api.openapi import described
@@ -24,8 +24,8 @@ REQUESTS: Sequence[APIRouter] = (
     orders.router,
     installation.router,
 )
-STREAMS: Sequence[APIRouter] = (health.router, streams.router)
-_ROUTERS = {"requests": REQUESTS, "streams": STREAMS, "all": (*REQUESTS, streams.router)}
+STREAMS: Sequence[APIRouter] = (health.router, streams.router, exporting.router)
+_ROUTERS = {"requests": REQUESTS, "streams": STREAMS, "all": (*REQUESTS, *STREAMS[1:])}
 
 
 def create_app(services: Services, which: Literal["all", "requests", "streams"] = "all") -> FastAPI:

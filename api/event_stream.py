@@ -111,14 +111,18 @@ class EventStream:
         return None
 
     def _told(self, entry: Entry) -> StreamEvent:
-        data = EventData(
-            evaluation_id=self._record.evaluation_id,
-            kind=entry.kind,
-            at=entry.at,
-            run=entry.run,
-            stage=entry.stage,
-            payload=entry.payload,
-        )
-        return StreamEvent(
-            entry.kind.value, cursor_at(self._record.evaluation_id, entry.seq), data.model_dump(mode="json")
-        )
+        evaluation_id = self._record.evaluation_id
+        return StreamEvent(entry.kind.value, cursor_at(evaluation_id, entry.seq), event_data(evaluation_id, entry))
+
+
+def event_data(evaluation_id: str, entry: Entry) -> dict[str, JsonValue]:
+    """An entry as it goes out."""
+    data = EventData(
+        evaluation_id=evaluation_id,
+        kind=entry.kind,
+        at=entry.at,
+        run=entry.run,
+        stage=entry.stage,
+        payload=entry.payload,
+    )
+    return data.model_dump(mode="json")

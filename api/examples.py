@@ -152,6 +152,23 @@ TRANSCRIPT: Example = {
     "next_cursor": "MTo5OmdzM3RobmE",
     "complete": True,
 }
+EXPORT: Example = {
+    "format": "airlock-export-1",
+    "exported_at": _LATER,
+    "evaluation": EVALUATION,
+    "script": "def evaluate_model(model): ...",
+    "result": RESULT,
+    "journal": [
+        {
+            "evaluation_id": _ID,
+            "kind": "log",
+            "at": _LATER,
+            "run": f"{_ID}-execution",
+            "stage": "pod_execution",
+            "payload": {"stream": "stdout", "text": "3 of 4\n"},
+        }
+    ],
+}
 EVENTS = (
     "id: MTo1OmdzM3RobmE\nevent: status\n"
     f'data: {{"evaluation_id":"{_ID}","kind":"status","at":"{_LATER}","run":"","stage":"pod_execution",'

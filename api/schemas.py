@@ -234,6 +234,18 @@ class EventData(_Answer):
     payload: Annotated[dict[str, JsonValue], Field(description=ASIS)]
 
 
+class ExportAnswer(_Answer):
+    """Everything that is kept of an evaluation."""
+
+    format: Literal["airlock-export-1"]
+    exported_at: datetime
+    evaluation: EvaluationAnswer
+    script: Annotated[str | None, Field(description=f"None where it was deleted. {ASIS}")]
+    result: ResultAnswer | None
+    """None where it has not ended, or was deleted."""
+    journal: tuple[EventData, ...]
+
+
 class StopAccepted(_Answer):
     """A stop was journaled: nothing more will begin, and what runs is being killed."""
 

@@ -126,6 +126,17 @@ class AirlockClient:
         except httpx.HTTPError as error:
             raise ServerAway(f"{self.url} cannot be reached: {error}") from error
 
+    def export(self, evaluation_id: str) -> Generator[bytes]:
+        """Everything that is kept of it, as the bytes of one JSON document, piece by piece."""
+        try:
+            with self._http.stream("GET", f"{_EVALUATIONS}/{evaluation_id}/export") as response:
+                if response.is_error:
+                    response.read()
+                    raise _problem(response)
+                yield from response.iter_bytes()
+        except httpx.HTTPError as error:
+            raise ServerAway(f"{self.url} cannot be reached: {error}") from error
+
     def _ordered(self, evaluation_id: str, order: str, body: Json, params: Json | None = None) -> Json:
         path = f"{_EVALUATIONS}/{evaluation_id}/{order}"
         return self._asked("POST", path, content=json.dumps(body), headers=_JSON, params=params or {})

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from cli import evaluations, models
+from cli import evaluations, export, models
 from cli.session import failures_told
 
 HELP = (
@@ -34,6 +34,7 @@ def assembled(arguments: list[str]) -> typer.Typer:
     )
     evaluations.add_to(app)
     models.add_to(app)
+    export.add_to(app)
     if not arguments or arguments[0] not in {command.name for command in app.registered_commands}:
         _add_operators_commands(app)
     return app

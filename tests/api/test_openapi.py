@@ -20,6 +20,7 @@ ANSWERS: list[tuple[type[BaseModel], dict[str, Any]]] = [
     (schemas.ResultAnswer, examples.RESULT),
     (schemas.LogPage, examples.LOGS),
     (schemas.TranscriptPage, examples.TRANSCRIPT),
+    (schemas.ExportAnswer, examples.EXPORT),
     (schemas.StopAccepted, examples.STOPPING),
     (schemas.Decided, examples.DECIDED_APPROVED),
     (schemas.Decided, examples.DECIDED_REJECTED),

@@ -21,6 +21,7 @@ ROUTES = {
     ("GET", "/logs"): Scope.READ,
     ("GET", "/transcript"): Scope.READ,
     ("GET", "/events"): Scope.READ,
+    ("GET", "/export"): Scope.READ,
     ("POST", "/stop"): Scope.STOP,
     ("POST", "/approve"): Scope.APPROVE,
     ("POST", "/reject"): Scope.APPROVE,
