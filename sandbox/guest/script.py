@@ -49,7 +49,7 @@ def main() -> None:
 def _run(source: bytes, task: dict[str, Any]) -> None:
     code = compile(source, NAME, "exec", dont_inherit=True)
     airlock_runtime.send("kind", b"evaluation" if "evaluate_model" in code.co_names else b"program")
-    module = _as_main(code)
+    module = _as_main(code, source)
     evaluate = module.get("evaluate_model")
     if not callable(evaluate):
         airlock_runtime.send("kind", b"program")
@@ -63,9 +63,23 @@ def _run(source: bytes, task: dict[str, Any]) -> None:
     _tell_result(value)
 
 
-def _as_main(code: CodeType) -> dict[str, Any]:
+class _Source:
+    """Gives `inspect`, `traceback` and `doctest` the script's text, which is in no file."""
+
+    def __init__(self, source: bytes) -> None:
+        self._source = source
+
+    def get_source(self, _: str) -> str:
+        """The text, for whatever module it is asked: only the script's names this loader."""
+        import importlib.util
+
+        return importlib.util.decode_source(self._source)
+
+
+def _as_main(code: CodeType, source: bytes) -> dict[str, Any]:
     module = type(sys)("__main__")
     module.__file__ = NAME
+    module.__loader__ = _Source(source)  # type: ignore[assignment]
     module.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = module
     exec(code, module.__dict__)  # noqa: S102 - this is what a sandbox is for

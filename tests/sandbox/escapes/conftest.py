@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -7,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from cli.settings import operator_settings
+from detection.behaviour.watch import findings_of
 from domain.environments import Environment
 from domain.errors import SandboxUnavailable
+from domain.findings import Severity
 from sandbox.bubblewrap import BubblewrapSandbox
 from sandbox.environment_description import describe_environment
+from sandbox.escape_oracle import CaseResult
 from sandbox.landlock import LandlockSandbox
 from sandbox.local.backend import LocalSandbox
 
@@ -35,6 +40,18 @@ def default_environment() -> Environment:
 
 
 @pytest.fixture(scope="module")
+def science_environment() -> Environment:
+    """What `make science` has made, where the settings say."""
+    described = operator_settings().environments / "science.json"
+    if described.exists():
+        return Environment.model_validate_json(described.read_bytes())
+    words = f"there is no {described}: make science"
+    if os.environ.get("AIRLOCK_REQUIRE_SCIENCE") == "1":
+        pytest.fail(words)
+    pytest.skip(words)
+
+
+@pytest.fixture(scope="module")
 def state() -> Iterator[Path]:
     """A state directory. pytest's own are private, and runs have users of their own."""
     with tempfile.TemporaryDirectory(prefix="airlock-state-") as directory:
@@ -50,3 +67,13 @@ async def offered(backend: str, environment: Environment, state: Path) -> LocalS
     except SandboxUnavailable as reason:
         pytest.skip(f"{backend}: {reason}")
     return sandbox
+
+
+def assert_honest(result: CaseResult) -> None:
+    """It ended well, with its right result, and nothing that it did is worth a person's time."""
+    assert result.complaints == ()
+    assert result.report is not None
+    assert isinstance(result.report.result, dict)
+    assert result.report.result["right"] is True, result.report.result
+    findings = findings_of(result.case.script, result.report, result.printed, result.prompts)
+    assert [found for found in findings if found.severity.weight >= Severity.MEDIUM.weight] == []

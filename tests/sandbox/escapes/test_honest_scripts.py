@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
-from detection.behaviour.watch import BehaviourWatch
 from domain.environments import Environment
-from domain.findings import Severity
 from sandbox.escape_cases import read_case
 from sandbox.escape_suite import EscapeSuite
-from sandbox.host_canaries import host_canaries
-from tests.sandbox.escapes.conftest import BACKENDS, offered
+from tests.sandbox.escapes.backstage import Backstage, backstage
+from tests.sandbox.escapes.conftest import BACKENDS, assert_honest
 
-SCRIPTS = sorted((Path(__file__).parent / "honest").glob("*.honest"))
+HERE = Path(__file__).parent
+CASES = {file.stem: read_case(file) for file in sorted((HERE / "honest").glob("*.honest"))}
+SCIENCE = {file.stem: read_case(file) for file in sorted((HERE / "honest_science").glob("*.honest"))}
+pytestmark = pytest.mark.sandbox
+on_one_loop = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.mark.sandbox
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def runs(
+    request: pytest.FixtureRequest, state: Path, default_environment: Environment
+) -> AsyncIterator[Backstage]:
+    async with backstage(request, default_environment, state, CASES, EscapeSuite.attempt) as made:
+        yield made
+
+
+@on_one_loop
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-async def test_an_honest_script_gets_its_right_result(
-    script: Path, backend: str, state: Path, default_environment: Environment
-):
-    case = read_case(script)
-    sandbox = await offered(backend, default_environment, state)
-    async with host_canaries() as canaries:
-        result = await EscapeSuite(sandbox, state, default_environment.name, canaries).attempt(case)
+@pytest.mark.parametrize("name", CASES)
+async def test_an_honest_script_gets_its_right_result(runs: Backstage, backend: str, name: str):
+    assert_honest(await runs.result(backend, name))
 
-    assert result.complaints == ()
-    assert result.report is not None
-    assert result.report.result == {"right": True}
-    findings = BehaviourWatch(case.script).conclude_run(result.report)
-    assert [found for found in findings if found.severity.weight >= Severity.MEDIUM.weight] == []
+
+def test_there_are_forty_of_them():
+    assert len(CASES) >= 40
+    assert len(SCIENCE) >= 5

@@ -1,0 +1,65 @@
+"""Cases of one backend while their tests run: they are tried ahead, a few at once, on the module's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from domain.environments import Environment
+from sandbox.escape_cases import EscapeCase
+from sandbox.escape_oracle import CaseResult
+from sandbox.escape_suite import AT_ONCE, EscapeSuite
+from sandbox.host_canaries import host_canaries
+from tests.sandbox.escapes.conftest import offered
+
+Attempt = Callable[[EscapeSuite, EscapeCase], Awaitable[CaseResult]]
+
+
+class Backstage:
+    """Asked for a result, it waits for it."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[tuple[str, str], asyncio.Task[CaseResult]] = {}
+
+    async def result(self, backend: str, name: str) -> CaseResult:
+        """What came of a case."""
+        return await self.tasks[backend, name]
+
+
+@asynccontextmanager
+async def backstage(
+    request: pytest.FixtureRequest, environment: Environment, state: Path, cases: Mapping[str, EscapeCase], how: Attempt
+) -> AsyncGenerator[Backstage]:
+    """Begin to try what this session has selected of `cases`."""
+    made = Backstage()
+    async with host_canaries() as canaries:
+        for backend, names in _wanted(request).items():
+            suite = EscapeSuite(await offered(backend, environment, state), state, environment.name, canaries)
+            slots = asyncio.Semaphore(AT_ONCE)
+            for name in names:
+                made.tasks[backend, name] = asyncio.create_task(_tried(suite, slots, cases[name], how))
+        try:
+            yield made
+        finally:
+            for task in made.tasks.values():
+                task.cancel()
+            await asyncio.gather(*made.tasks.values(), return_exceptions=True)
+
+
+async def _tried(suite: EscapeSuite, slots: asyncio.Semaphore, case: EscapeCase, how: Attempt) -> CaseResult:
+    async with slots:
+        return await how(suite, case)
+
+
+def _wanted(request: pytest.FixtureRequest) -> dict[str, list[str]]:
+    """The cases that this session has selected, by backend."""
+    wanted: dict[str, list[str]] = {}
+    for item in request.session.items:
+        called = getattr(item, "callspec", None)
+        if called is not None and {"backend", "name"} <= called.params.keys() and item.path == request.path:
+            wanted.setdefault(called.params["backend"], []).append(called.params["name"])
+    return wanted
