@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from fastapi import APIRouter, FastAPI
+from fastapi_offline import FastAPIOffline
 
 from api import evaluations, exporting, health, installation, orders, output, problems, streams
 from api.body_limit import BodyLimit
@@ -30,7 +31,7 @@ _ROUTERS = {"requests": REQUESTS, "streams": STREAMS, "all": (*REQUESTS, *STREAM
 
 def create_app(services: Services, which: Literal["all", "requests", "streams"] = "all") -> FastAPI:
     """An app that serves with `services`, whose lifetimes are the caller's."""
-    app = FastAPI(
+    app = FastAPIOffline(  # its documentation page loads nothing from anywhere else
         title=TITLE,
         version=VERSION,
         docs_url="/docs",

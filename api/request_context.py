@@ -23,6 +23,11 @@ SECURITY_HEADERS = {
 """Answers hold words of untrusted scripts: nobody is to guess their type, frame them or keep them."""
 TRACE_FRAMES = 12
 _NO_CONTENT = "default-src 'none'; frame-ancestors 'none'"
+_OWN_CONTENT = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "frame-ancestors 'none'"
+)
+"""For the one page that there is, the API's own documentation: it has nothing to load from elsewhere."""
 
 log = structlog.get_logger()
 
@@ -75,8 +80,8 @@ class _Exchange:
             headers["X-Request-Id"] = self.request_id
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
-            if "text/html" not in headers.get("content-type", ""):  # the page of the API's own documentation
-                headers["Content-Security-Policy"] = _NO_CONTENT
+            is_page = "text/html" in headers.get("content-type", "")
+            headers["Content-Security-Policy"] = _OWN_CONTENT if is_page else _NO_CONTENT
         elif message["type"] == "websocket.accept":
             self.status = 101
         await self._send(message)
