@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, cast
+from urllib.parse import quote
 
 import httpx
 
@@ -21,11 +22,15 @@ class ServerAway(Exception):
 
 
 class Refused(Exception):
-    """The server answers with a problem (RFC 9457)."""
+    """The server answers with a problem (RFC 9457). `retry_after` is in seconds, None where it names no time."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, status: int, code: str, detail: str, retry_after: float | None = None) -> None:
         super().__init__(detail)
-        self.status, self.code, self.detail = status, code, detail
+        self.status, self.code, self.detail, self.retry_after = status, code, detail, retry_after
+
+
+class Misconfigured(Exception):
+    """An address or a key with which no request can be made."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,16 @@ class ServerEvent:
 
 
 class AirlockClient:
-    """Speaks for one API key. Every method raises ServerAway and Refused."""
+    """Speaks for one API key. Every method raises ServerAway and Refused, making one Misconfigured."""
 
     def __init__(self, url: str, api_key: str, transport: httpx.BaseTransport | None = None) -> None:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, transport=transport)
+        try:
+            self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, transport=transport)
+        except httpx.InvalidURL as error:
+            raise Misconfigured(f"AIRLOCK_URL is no address: {error}") from error
+        except UnicodeEncodeError:
+            raise Misconfigured("AIRLOCK_API_KEY is no key: it has letters that no key has.") from None
         self.url = url
 
     def __enter__(self) -> Self:
@@ -68,19 +78,19 @@ class AirlockClient:
 
     def evaluation(self, evaluation_id: str) -> Json:
         """Everything that is known about one evaluation."""
-        return self._asked("GET", f"{_EVALUATIONS}/{evaluation_id}")
+        return self._asked("GET", _path(evaluation_id))
 
     def status(self, evaluation_id: str) -> Json:
         """Where it is, and why."""
-        return self._asked("GET", f"{_EVALUATIONS}/{evaluation_id}/status")
+        return self._asked("GET", _path(evaluation_id, "status"))
 
     def result(self, evaluation_id: str) -> Json:
         """What its script claims, and what vouches for it."""
-        return self._asked("GET", f"{_EVALUATIONS}/{evaluation_id}/result")
+        return self._asked("GET", _path(evaluation_id, "result"))
 
     def logs(self, evaluation_id: str, after: str | None = None) -> Json:
         """A page of its output, from `after` on."""
-        return self._asked("GET", f"{_EVALUATIONS}/{evaluation_id}/logs", params={"after": after} if after else {})
+        return self._asked("GET", _path(evaluation_id, "logs"), params={"after": after} if after else {})
 
     def stop(self, evaluation_id: str, reason: str, wait: float | None = None) -> Json:
         """Order an emergency stop. With `wait` (seconds) the answer comes when everything is confirmed dead."""
@@ -101,7 +111,7 @@ class AirlockClient:
 
     def delete(self, evaluation_id: str) -> None:
         """Delete script, output and transcript of one that has ended."""
-        self._asked("DELETE", f"{_EVALUATIONS}/{evaluation_id}")
+        self._asked("DELETE", _path(evaluation_id))
 
     def environments(self) -> Json:
         """What scripts may import."""
@@ -116,10 +126,8 @@ class AirlockClient:
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
         patient = httpx.Timeout(15.0, read=60.0)  # the server sends something every few seconds
         try:
-            with self._http.stream(
-                "GET", f"{_EVALUATIONS}/{evaluation_id}/events", headers=headers, timeout=patient
-            ) as response:
-                if response.is_error:
+            with self._http.stream("GET", _path(evaluation_id, "events"), headers=headers, timeout=patient) as response:
+                if not response.is_success:
                     response.read()
                     raise _problem(response)
                 yield from _events(response.iter_lines())
@@ -138,20 +146,29 @@ class AirlockClient:
             raise ServerAway(f"{self.url} cannot be reached: {error}") from error
 
     def _ordered(self, evaluation_id: str, order: str, body: Json, params: Json | None = None) -> Json:
-        path = f"{_EVALUATIONS}/{evaluation_id}/{order}"
-        return self._asked("POST", path, content=json.dumps(body), headers=_JSON, params=params or {})
+        return self._asked(
+            "POST", _path(evaluation_id, order), content=json.dumps(body), headers=_JSON, params=params or {}
+        )
 
     def _asked(self, method: str, path: str, **options: Any) -> Json:
         try:
             response = self._http.request(method, path, **options)
         except httpx.HTTPError as error:
             raise ServerAway(f"{self.url} cannot be reached: {error}") from error
-        if response.is_error:
+        if not response.is_success:
             raise _problem(response)
-        return _document(response)
+        document = _document(response)
+        if response.content and not document:  # a proxy's page of welcome, for instance
+            raise ServerAway(f"{self.url} is no Airlock: its answer is no document.")
+        return document
 
 
 _JSON = {"Content-Type": "application/json"}
+
+
+def _path(evaluation_id: str, part: str = "") -> str:
+    """Whatever was typed for an id names one evaluation, and no other path of the server."""
+    return f"{_EVALUATIONS}/{quote(evaluation_id, safe='').replace('.', '%2E')}" + (f"/{part}" if part else "")
 
 
 def part_of(value: Mapping[str, Any], name: str) -> Json:
@@ -172,15 +189,22 @@ def _problem(response: httpx.Response) -> Refused | ServerAway:
     detail = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
     if response.status_code >= 500:
         return ServerAway(detail)
-    return Refused(response.status_code, str(problem.get("code", "")), detail)
+    return Refused(response.status_code, str(problem.get("code", "")), detail, _seconds(response))
+
+
+def _seconds(response: httpx.Response) -> float | None:
+    """What Retry-After says. A date, which our server never sends, is None."""
+    words = response.headers.get("Retry-After", "")
+    return float(words) if words.isdecimal() else None
 
 
 def _document(response: httpx.Response) -> Json:
+    """The object in an answer; empty where there is none."""
     try:
         value: object = response.json() if response.content else {}
     except ValueError:
         value = {}
-    return cast("Json", value) if isinstance(value, dict) else {"items": value}
+    return cast("Json", value) if isinstance(value, dict) else {}
 
 
 def _events(lines: Iterator[str]) -> Generator[ServerEvent]:
@@ -196,7 +220,15 @@ def _events(lines: Iterator[str]) -> Generator[ServerEvent]:
             case "data":
                 data.append(value)
             case "" if not line and data:
-                yield ServerEvent(cursor, kind, json.loads("\n".join(data)))
+                yield ServerEvent(cursor, kind, _data("\n".join(data)))
                 kind, data = "message", []
             case _:
                 pass
+
+
+def _data(text: str) -> Json:
+    try:
+        value: object = json.loads(text)
+    except ValueError as error:
+        raise ServerAway("The stream holds something that is no event.") from error
+    return cast("Json", value) if isinstance(value, dict) else {}

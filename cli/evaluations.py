@@ -38,7 +38,9 @@ def submit(
     timeout: Annotated[int | None, typer.Option(help="Seconds of wall clock.")] = None,
     environment: Annotated[str | None, typer.Option(help="What it may import.")] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key twice is the same evaluation.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it to its end.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Follow it to its end, or until a person has to decide.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Submit a script. With --watch the exit code tells how it ended."""
@@ -50,7 +52,7 @@ def submit(
             print_json(accepted) if as_json else OUT.print(untrusted(evaluation_id))
             return
         tell(f"{evaluation_id} is accepted.")
-        _follow(client, evaluation_id, as_json=as_json)
+        _follow(client, evaluation_id, as_json=as_json, until_asked=True)
         raise SystemExit(_conclude(client, evaluation_id, as_json=as_json))
 
 
@@ -161,16 +163,18 @@ def list_evaluations(
         tell(f"More: --cursor {page['next_cursor']}")
 
 
-def _follow(client: AirlockClient, evaluation_id: str, *, as_json: bool) -> None:
+def _follow(client: AirlockClient, evaluation_id: str, *, as_json: bool, until_asked: bool = False) -> None:
     for event in follow(client, evaluation_id):
         if as_json:
             print_json({"kind": event.kind, "cursor": event.cursor, **event.data})
         elif event.kind == "log":
             OUT.print(presentation.line(payload_of(event)))
-        elif event.kind in ("status", "stage"):
-            tell(presentation.headline(event.kind, payload_of(event)))
+        elif headline := presentation.headline(event.kind, event.data):
+            tell(headline)
         if status_in(event) is Status.AWAITING_APPROVAL:
             tell(f"A person has to decide: airlock approve {evaluation_id}, or airlock reject {evaluation_id}")
+            if until_asked:  # it may be days
+                return
 
 
 def _conclude(client: AirlockClient, evaluation_id: str, *, as_json: bool) -> int:

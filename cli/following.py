@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
-from cli.client import AirlockClient, Json, ServerAway, ServerEvent, part_of
+from cli.client import AirlockClient, Json, Refused, ServerAway, ServerEvent, part_of
 from domain.lifecycle import Status, is_terminal
 
 STREAM_ENDS = "end"
 """The kind of a stream's last event, which tells of the stream and not of the evaluation."""
 PATIENCE = 60.0
 """Seconds for which a server that is away is asked again, before following is given up."""
+PAUSE = 0.3
+"""Seconds before the next stream."""
+TOO_MANY = 429
 
 
-def follow(client: AirlockClient, evaluation_id: str, after: str | None = None) -> Generator[ServerEvent]:
+def follow(
+    client: AirlockClient, evaluation_id: str, after: str | None = None, sleep: Callable[[float], None] = time.sleep
+) -> Generator[ServerEvent]:
     """Every event from `after` on, each once, until the evaluation has ended. Raises ServerAway, Refused.
 
     A stream may end before its evaluation does, by its longest life or by a restart: the next goes on behind it.
     """
     lost_since: float | None = None
+    has_ended = False
     while True:
+        pause = PAUSE
         try:
             for event in client.events(evaluation_id, after):
                 lost_since = None
@@ -30,16 +37,23 @@ def follow(client: AirlockClient, evaluation_id: str, after: str | None = None) 
                 yield event
                 if status_in(event) in _ENDS:
                     return
-            if is_terminal(Status(client.status(evaluation_id)["status"])):
+            if has_ended:
                 return
-        except ServerAway:
+            # What came between the end of that stream and this answer is in one more
+            has_ended = is_terminal(Status(client.status(evaluation_id)["status"]))
+        except (ServerAway, Refused) as error:
             lost_since = lost_since or time.monotonic()
-            if time.monotonic() - lost_since > PATIENCE:
+            if not _may_pass(error) or time.monotonic() - lost_since > PATIENCE:
                 raise
-        time.sleep(0.3)
+            pause = max(PAUSE, min(error.retry_after or 0, PATIENCE)) if isinstance(error, Refused) else PAUSE
+        sleep(pause)
 
 
 _ENDS = frozenset(status for status in Status if is_terminal(status))
+
+
+def _may_pass(error: ServerAway | Refused) -> bool:
+    return isinstance(error, ServerAway) or error.status == TOO_MANY
 
 
 def payload_of(event: ServerEvent) -> Json:

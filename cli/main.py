@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import sys
 
 import typer
@@ -18,6 +19,7 @@ HELP = (
 
 def main() -> None:
     """Run one command."""
+    _show_letters_that_the_terminal_lacks()
     try:
         with failures_told():
             assembled(sys.argv[1:])()
@@ -25,6 +27,13 @@ def main() -> None:
         raise SystemExit(130) from None
     finally:
         gc.collect()  # a client of Temporal that is still there when the interpreter ends can crash it
+
+
+def _show_letters_that_the_terminal_lacks() -> None:
+    """As numbers, in place of failing: what is shown has letters of every script, and a terminal may have a few."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def assembled(arguments: list[str]) -> typer.Typer:

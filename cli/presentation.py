@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.client import Json, part_of, parts_of
-from cli.terminal import table, untrusted
+from cli.terminal import aligned, table, untrusted
 
 STATUS_STYLES = {
     "completed": "green",
@@ -87,13 +87,13 @@ def run_report(report: Json) -> RenderableType:
     )
 
 
-def listing(page: Json) -> Table:
-    """A page of evaluations."""
+def listing(page: Json) -> Text:
+    """A page of evaluations, on lines that nothing folds: an id is there to be copied."""
     rows: list[list[str | Text]] = []
     for each in parts_of(page, "evaluations"):
         word = str(each.get("status"))
         cause = part_of(each, "cause")
-        queued = _text(each.get("queued_at"))[:19]
+        queued = _text(each.get("queued_at"))[:19].replace("T", " ")
         rows.append(
             [
                 untrusted(str(each.get("evaluation_id"))),
@@ -103,15 +103,36 @@ def listing(page: Json) -> Table:
                 untrusted(str(cause.get("code", "")) if cause else ""),
             ]
         )
-    return table(("evaluation", "status", "model", "queued at", "cause"), rows)
+    return aligned(("evaluation", "status", "model", "queued at", "cause"), rows)
 
 
-def headline(kind: str, payload: Json) -> str:
-    """A status or a stage in a line."""
-    if kind == "status":
-        cause = part_of(payload, "cause")
-        return f"status: {payload.get('status')}" + (f" ({cause_line(cause)})" if cause else "")
-    return " ".join(_text(payload.get(name)) for name in ("stage", "state", "verdict") if payload.get(name))
+def headline(kind: str, data: Json) -> str:
+    """An event in a line. Empty for what is shown otherwise, or not at all."""
+    payload = part_of(data, "payload") or data
+    match kind:
+        case "status":
+            why = cause_line(part_of(payload, "cause")) if part_of(payload, "cause") else ""
+            return f"status: {payload.get('status')}" + (f" ({why})" if why else "")
+        case "stage":
+            return _stage_line(payload, payload.get("stage") or data.get("stage"))
+        case "finding":
+            return f"finding: {payload.get('severity')} {payload.get('rule')}: {payload.get('message')}"
+        case "stop":
+            return f"stop: {payload.get('reason') or 'no reason given'}"
+        case _:
+            return ""
+
+
+def _stage_line(payload: Json, stage: object) -> str:
+    isolation, found = part_of(payload, "isolation"), payload.get("findings")
+    more = [
+        f"{found} finding{'s' * (found != 1)}" if isinstance(found, int) and found else "",
+        "incomplete" if payload.get("complete") is False else "",
+        _text(payload.get("note")),
+        f"{isolation.get('backend')}, level {isolation.get('level')}" if isolation else "",
+    ]
+    told = ", ".join(each for each in more if each)
+    return f"{stage} {_text(payload.get('state'))}" + (f": {told}" if told else "")
 
 
 def line(payload: Json) -> Text:

@@ -131,7 +131,7 @@ def _print_text(screened: Screened) -> None:
     for found in screened.findings:
         typer.echo(f"  {_place(found)}{found.severity} {found.rule}: {_plain(found.message)}")
         if found.snippet:
-            typer.echo(f"      {found.snippet}")
+            typer.echo(f"      {_plain(found.snippet)}")
         if found.instead:
             typer.echo(f"      instead: {found.instead}")
 

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
-from cli.client import AirlockClient, Refused, ServerAway
+from cli.client import AirlockClient, Misconfigured, Refused, ServerAway
 from cli.exit_codes import ExitCode
 from cli.settings import ClientSettings
 from cli.terminal import ERR, untrusted
@@ -46,13 +47,26 @@ def failures_told() -> Generator[None]:
         yield
     except Failed as failure:
         _end(str(failure), failure.code)
+    except Misconfigured as error:
+        _end(str(error), ExitCode.USAGE)
+    except ValidationError as error:
+        _end(_settings_that_are_wrong(error), ExitCode.USAGE)
     except ServerAway as error:
         _end(str(error), ExitCode.UNAVAILABLE)
     except PlatformError as error:
         _end(f"{error.message}{f': {error.evidence}' if error.evidence else ''}", ExitCode.UNAVAILABLE)
     except Refused as error:
         code = ExitCode.NOT_FOUND if error.status == 404 else ExitCode.REFUSED
-        _end(f"{error.detail} ({error.status} {error.code})", code)
+        again = f" Try again in {error.retry_after:g} s." if error.retry_after else ""
+        _end(f"{error.detail} ({error.status} {error.code}){again}", code)
+    except OSError as error:
+        _end(str(error), ExitCode.UNAVAILABLE)
+
+
+def _settings_that_are_wrong(error: ValidationError) -> str:
+    """Their names and what is wrong with them. Their values may be secrets."""
+    wrong = [f"AIRLOCK_{'_'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors()]
+    return f"Settings cannot be used: {'; '.join(wrong)}"
 
 
 def _end(message: str, code: ExitCode) -> None:

@@ -9,12 +9,26 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import JsonValue
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
-OUT = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-ERR = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+UNBOUNDED = 10_000
+"""Columns where nobody looks on: a file or another program must not get cells that are folded."""
+
+
+class _Shown(Console):
+    """A console that is as wide as the terminal, or as what it prints where there is none."""
+
+    @property
+    def options(self) -> ConsoleOptions:
+        """What it is drawn with."""
+        return super().options if self.is_terminal else super().options.update(width=UNBOUNDED)
+
+
+OUT = _Shown(highlight=False, markup=False, emoji=False, soft_wrap=True)
+ERR = _Shown(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 _SEQUENCES = re.compile(
     r"""
@@ -52,6 +66,27 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text | None]]) -
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else untrusted(cell or "-") for cell in row))
     return made
+
+
+def aligned(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Text:
+    """Untrusted cells in columns that are never narrowed: the terminal wraps a line that is too long for it."""
+    cells = [[cell if isinstance(cell, Text) else untrusted(cell) for cell in row] for row in rows]
+    lines = [[Text(column, "bold") for column in columns], *cells]
+    for line in lines:
+        for cell in line:
+            cell.plain = cell.plain.replace("\n", "\\n")
+    widths = [max(cell_len(line[index].plain) for line in lines) for index in range(len(columns))]
+    made = Text("\n").join(
+        Text("  ").join(_padded(cell, width) for cell, width in zip(line, widths, strict=True)) for line in lines
+    )
+    made.rstrip()
+    return made
+
+
+def _padded(cell: Text, width: int) -> Text:
+    padded = cell.copy()
+    padded.append(" " * (width - cell_len(cell.plain)))
+    return padded
 
 
 def _visible(letter: str) -> str:

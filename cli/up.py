@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,5 +65,5 @@ def _announce(running: Running) -> None:
     OUT.print(f"API        {layout.api_url}   (documentation: {layout.api_url}/docs)")
     OUT.print(f"Web UI     {layout.web_ui_url}")
     OUT.print(f"Temporal   {layout.temporal_address}")
-    OUT.print(f"Settings   source {layout.state / 'env'}")
+    OUT.print(f"Settings   source {shlex.quote(str(layout.state / 'env'))}")
     tell("Ctrl-C stops everything.")

@@ -84,7 +84,7 @@ def test_every_setting_that_is_named_is_read_somewhere(page: Path) -> None:
         "AIRLOCK_URL",
         "AIRLOCK_API_KEY",
         "AIRLOCK_REQUIRE_SANDBOXES",
-    }  # the client's, by its prefix; and the tests'
+    }  # the client's and the tests'
 
     for name in set(re.findall(r"\bAIRLOCK_[A-Z_]+[A-Z]\b", page.read_text())) - outside:
         assert name in code or re.search(rf"^    {name.removeprefix('AIRLOCK_').lower()}:", code, re.MULTILINE), name

@@ -1,4 +1,4 @@
-"""The image is built, and does a whole evaluation as what it is meant to be: not root, read-only, without a capability."""
+"""The image does a whole evaluation as what it is meant to be: not root, read-only, without a capability."""
 
 from __future__ import annotations
 

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from cli.client import AirlockClient, Misconfigured, Refused, ServerAway
+from tests.cli.servers import EVALUATION, a_client, a_problem, a_stream, an_event
+
+
+def test_a_problem_is_told_with_its_code_and_when_to_come_back() -> None:
+    client = a_client(lambda _: a_problem(429, "rate_limited", "Too many.", **{"Retry-After": "7"}))
+
+    with pytest.raises(Refused) as told:
+        client.list()
+
+    assert (told.value.status, told.value.code, told.value.retry_after) == (429, "rate_limited", 7)
+    assert str(told.value) == "Too many."
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_server_that_fails_is_away(status: int) -> None:
+    with pytest.raises(ServerAway):
+        a_client(lambda _: httpx.Response(status, text="<html>bad gateway</html>")).status(EVALUATION)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(200, text="<html>Welcome</html>"),
+        httpx.Response(200, json=["a", "list"]),
+        httpx.Response(200, json="a word"),
+        httpx.Response(200, content=b"\xff\xfe\x00"),
+    ],
+    ids=["page", "list", "word", "bytes"],
+)
+def test_what_answers_with_no_document_is_no_airlock(answer: httpx.Response) -> None:
+    with pytest.raises(ServerAway, match="is no Airlock"):
+        a_client(lambda _: answer).list()
+
+
+def test_a_redirection_is_not_taken_for_an_answer() -> None:
+    with pytest.raises(Refused):
+        a_client(lambda _: httpx.Response(302, headers={"Location": "https://elsewhere.example"})).list()
+
+
+def test_a_server_that_is_cut_off_in_the_middle_of_an_answer_is_away() -> None:
+    def cut(request: httpx.Request) -> httpx.Response:
+        raise httpx.RemoteProtocolError("peer closed connection", request=request)
+
+    with pytest.raises(ServerAway, match="cannot be reached"):
+        a_client(cut).list()
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://host:port", "http://a b", "http://x\n"])
+def test_an_address_that_is_none_is_said(url: str) -> None:
+    with pytest.raises((Misconfigured, ServerAway)):
+        AirlockClient(url, "").list()
+
+
+def test_a_key_with_letters_that_no_key_has_is_said() -> None:
+    with pytest.raises(Misconfigured):
+        AirlockClient("http://airlock.test", "schlüssel")
+
+
+def test_a_key_that_would_begin_another_header_is_never_sent() -> None:
+    """Over a real connection: the transport of a test writes no headers."""
+    with pytest.raises(ServerAway), AirlockClient("http://127.0.0.1:9", "key\r\nX-Other: 1") as client:
+        client.list()
+
+
+@pytest.mark.parametrize("typed", ["../keys", "a/b", "a?b=c", "a#b", "..", ".", "%2e%2e", "eval_\n", "é"])
+def test_whatever_is_typed_for_an_id_names_one_evaluation(typed: str) -> None:
+    asked: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path)
+        return httpx.Response(200, json={"status": "queued"})
+
+    a_client(answer).status(typed)
+
+    assert len(asked[0].split(b"/")) == len(f"/api/v1/evaluations/{EVALUATION}/status".split("/"))
+    assert asked[0].startswith(b"/api/v1/evaluations/")
+    assert asked[0].endswith(b"/status")
+    assert b"?" not in asked[0]
+
+
+def test_events_are_read_with_their_cursors_and_comments_are_skipped() -> None:
+    stream = a_stream(": ping\n\n", an_event(1, "status", status="queued"), "\n", an_event(2, "log", text="x"))
+
+    events = list(a_client(lambda _: stream).events(EVALUATION))
+
+    assert [(event.cursor, event.kind) for event in events] == [("c1", "status"), ("c2", "log")]
+
+
+def test_an_event_that_is_none_ends_the_stream_as_a_failure() -> None:
+    with pytest.raises(ServerAway):
+        list(a_client(lambda _: a_stream("id: 1\ndata: {half\n\n")).events(EVALUATION))
