@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 from rich.live import Live
+from rich.text import Text
 
 from cli.client import AirlockClient, Refused, part_of
 from cli.demo_board import Row, board
@@ -19,7 +20,7 @@ from cli.presentation import cause_line
 from cli.session import Failed, tell
 from cli.stack.embedded import Running, embedded_stack
 from cli.stack.interruption import run_until_stopped
-from cli.terminal import OUT, clean, table
+from cli.terminal import OUT, untrusted
 from cli.up import stack_failures
 from domain.lifecycle import Stage, Status
 
@@ -77,13 +78,20 @@ def _run_one(running: Running, row: Row) -> None:
     with AirlockClient(running.layout.api_url, running.api_key) as client:
         accepted = client.submit(MODEL, row.example.script, row.example.config)
         row.evaluation_id = str(accepted["evaluation_id"])
-        row.saw(Status(accepted["status"]), None)
+        _saw(row, Status(accepted["status"]), None)
         for event in follow(client, row.evaluation_id):
             payload = payload_of(event)
             if event.kind in ("status", "stage"):
                 stage = payload.get("stage") or event.data.get("stage")
-                row.saw(status_in(event) or row.status or Status.QUEUED, Stage(stage) if stage else None)
+                _saw(row, status_in(event) or row.status or Status.QUEUED, Stage(stage) if stage else None)
         _conclude(client, row)
+
+
+def _saw(row: Row, status: Status, stage: Stage | None) -> None:
+    before = row.where
+    row.saw(status, stage)
+    if not OUT.is_terminal and row.where != before:  # a log of somebody's CI shows no board that is drawn again
+        tell(row.where)
 
 
 def _conclude(client: AirlockClient, row: Row) -> None:
@@ -106,7 +114,7 @@ def _summarise(rows: list[Row]) -> None:
         return cause_line(part_of(row.report, "cause"))
 
     OUT.print()
-    OUT.print(table(("example", "shows", "isolation", "result or cause"), [
-        (row.example.file, row.example.shows, row.isolation or "never executed", clean(end(row))) for row in rows
-    ]))  # fmt: skip
+    for row in rows:
+        OUT.print(Text.assemble((row.example.file, "bold"), f"  {row.example.shows}"))
+        OUT.print(untrusted(f"    {row.isolation or 'never executed'}: {end(row)}"))
     OUT.print()

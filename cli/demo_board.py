@@ -44,6 +44,12 @@ class Row:
         """Whether it ended as its example says."""
         return self.status is self.example.status and self.cause == self.example.cause
 
+    @property
+    def where(self) -> str:
+        """Where it is, for those who see no board."""
+        name = self.example.file.removesuffix(".py")
+        return f"{name}: {self.status}" + (f", {self.stage}" if self.stage and not self.ended else "")
+
     def saw(self, status: Status, stage: Stage | None) -> None:
         """Take note of where it is."""
         self.status = status
@@ -54,7 +60,7 @@ class Row:
 
 def board(rows: list[Row]) -> Group:
     """All rows as they are now."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
+    made = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")  # 80 columns hold it
     for column in ("example", *(stage.value.replace("_", "\n") for stage in Stage), "status"):
         made.add_column(column, no_wrap=True, min_width=len("refused"))
     for row in rows:
