@@ -18,6 +18,7 @@ from sandbox.escape_oracle import CaseResult
 from sandbox.escape_suite import AT_ONCE, EscapeSuite
 from sandbox.host_canaries import host_canaries
 from sandbox.local.backend import LocalSandbox
+from sandbox.local.residue import Residue
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ async def tried_on(sandbox: LocalSandbox, state: Path, environment: str, only: s
     failures: list[Failure] = []
     slots = asyncio.Semaphore(AT_ONCE)
     async with host_canaries() as canaries:
-        suite = EscapeSuite(sandbox, state, environment, canaries)
+        suite = EscapeSuite(sandbox, Residue(sandbox, state), environment, canaries)
         with _progress() as progress:
             line = progress.add_task(name, total=len(cases), failed=0)
 

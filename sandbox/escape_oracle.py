@@ -41,14 +41,17 @@ def wrong_about_end(case: EscapeCase, report: RunReport | None) -> Iterable[str]
         yield f"it says that it got out: {str(report.result)[:300]}"
 
 
-def wrong_about_record(case: EscapeCase, report: RunReport, backend: Backend) -> Iterable[str]:
-    """What it tried is in the record, behind every wall that was asked for."""
+def wrong_about_record(
+    case: EscapeCase, report: RunReport, backend: Backend, unrecorded: frozenset[str] = frozenset()
+) -> Iterable[str]:
+    """What it tried is in the record, behind every wall that was asked for. `unrecorded` calls need not be."""
     if report.reached_script and not (report.isolation.checks and all(report.isolation.checks.values())):
         yield "a control was not in force"
     if report.isolation.backend is not backend:
         yield f"it ran in {report.isolation.backend}"
     for wanted in case.attempts:
-        if not any(is_attempt(each, wanted) for each in report.record.attempts):
+        found = any(is_attempt(each, wanted) for each in report.record.attempts)
+        if not found and is_recorded(wanted, unrecorded):
             seen = ", ".join(f"{each.kind}:{each.target}" for each in report.record.attempts[:12])
             yield f"{wanted} is not in the record; what is there: {seen}"
     if case.incomplete and report.record.complete:
@@ -69,3 +72,8 @@ def is_attempt(attempt: Attempt, wanted: str) -> bool:
     """Whether an attempt is the one that a case's head names: `kind`, or `kind:part of the target`."""
     kind, _, part = wanted.partition(":")
     return attempt.kind == kind and part in attempt.target
+
+
+def is_recorded(wanted: str, unrecorded: frozenset[str]) -> bool:
+    """Whether an attempt that a case's head names can be in the record of a sandbox."""
+    return wanted.partition(":")[2] not in unrecorded

@@ -13,18 +13,16 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from domain.errors import PlatformError
-from domain.model_calls import ModelAnswer, ModelAnswerer, ModelErrorKind, ModelRequest
-from domain.runs import Backend, RunPurpose, RunReport, RunRequest
+from domain.model_calls import ModelAnswer, ModelErrorKind, ModelRequest
+from domain.runs import RunPurpose, RunReport, RunRequest
 from sandbox.escape_cases import NEIGHBOUR, EscapeCase, read_case
 from sandbox.escape_oracle import CaseResult, wrong_about_end, wrong_about_neighbour, wrong_about_record
 from sandbox.host_canaries import HostCanaries
-from sandbox.local.markers import RunMarker, RunMarkers
-from sandbox.local.residue import residue_of
-from sandbox.port import Began, Printed, RunEvent, RunWatcher
+from sandbox.local.residue import MarkedSandbox
+from sandbox.port import Began, Printed, RunEvent, Sandbox
 
 GRACE = 40.0
 """Seconds beyond a case's own time: start, clean-up, and a machine that does much else."""
@@ -36,23 +34,15 @@ _ANSWERS = 200
 """Model calls that are answered; further ones are over a budget."""
 
 
-class MarkedSandbox(Protocol):
-    """A sandbox of this machine: it leaves a marker of each run while it lasts."""
+class Leftovers(Protocol):
+    """Knows where the runs of a sandbox could leave something."""
 
-    backend: ClassVar[Backend]
-
-    async def run(
-        self, request: RunRequest, *, answer: ModelAnswerer, watch: RunWatcher, stop: asyncio.Event
-    ) -> RunReport:
-        """As the port says."""
+    def remember(self, run_id: str) -> None:
+        """Take down what a run has, while it is alive."""
         ...
 
-    async def kill(self, run_id: str) -> bool:
-        """As the port says."""
-        ...
-
-    async def runs(self) -> tuple[str, ...]:
-        """The runs of which something may be alive."""
+    async def of(self, request: RunRequest) -> tuple[str, ...]:
+        """What is left of a run that has ended; empty where nothing is."""
         ...
 
 
@@ -61,7 +51,6 @@ class _Observed:
     """What was seen of a run from the worker's side."""
 
     ready: asyncio.Event = field(default_factory=asyncio.Event)
-    marker: RunMarker | None = None
     printed: list[str] = field(default_factory=list[str])
     prompts: list[str] = field(default_factory=list[str])
 
@@ -70,11 +59,19 @@ class EscapeSuite:
     """Tries cases on one backend. Several may be tried at once."""
 
     def __init__(
-        self, sandbox: MarkedSandbox, state: Path, environment: str, canaries: HostCanaries, *, grace: float = GRACE
+        self,
+        sandbox: Sandbox | MarkedSandbox,
+        leftovers: Leftovers,
+        environment: str,
+        canaries: HostCanaries,
+        *,
+        unrecorded: frozenset[str] = frozenset(),
+        grace: float = GRACE,
     ) -> None:
-        """`state` is the sandbox's own."""
+        """`unrecorded` are the system calls that fail in this sandbox before its recorder hears of them."""
         self._sandbox = sandbox
-        self._markers = RunMarkers(state / sandbox.backend.value)
+        self._leftovers = leftovers
+        self._unrecorded = unrecorded
         self._environment = environment
         self._canaries = canaries
         self._grace = grace
@@ -110,16 +107,10 @@ class EscapeSuite:
             trouble.append(f"the sandbox failed: {type(error).__name__}: {error}")
         seconds = time.monotonic() - began
         trouble += wrong_about_end(case, report)
-        trouble += [] if report is None else wrong_about_record(case, report, self._sandbox.backend)
-        trouble += await self._left_behind(request, observed.marker)
+        trouble += [] if report is None else wrong_about_record(case, report, self._sandbox.backend, self._unrecorded)
+        trouble += await self._leftovers.of(request)
         trouble += self._canaries.complaints()
         return CaseResult(case, report, tuple(trouble), seconds, tuple(observed.printed), tuple(observed.prompts))
-
-    async def _left_behind(self, request: RunRequest, marker: RunMarker | None) -> list[str]:
-        left = [] if marker is None else list(residue_of(marker, request.seed))
-        if request.run_id in await self._sandbox.runs():
-            left.append("its marker is left")
-        return left
 
     def _request(self, case: EscapeCase) -> RunRequest:
         return RunRequest(
@@ -161,7 +152,7 @@ class EscapeSuite:
 
     def _observe(self, event: RunEvent, run_id: str, observed: _Observed) -> None:
         if isinstance(event, Began):
-            observed.marker = self._markers.read(run_id)
+            self._leftovers.remember(run_id)
         elif isinstance(event, Printed):
             if len(observed.printed) < 10_000:
                 observed.printed.append(event.text)

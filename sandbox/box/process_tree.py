@@ -8,6 +8,8 @@ import signal
 from sandbox.controls.caller import parent_of
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_CONTAINER_MEMORY = (("/sys/fs/cgroup/memory.stat", "anon "), ("/sys/fs/cgroup/memory/memory.stat", "total_rss "))
+"""Where version 2 tells, and version 1."""
 
 
 def descendants(ancestor: int) -> list[int]:
@@ -29,7 +31,13 @@ def kill_descendants(ancestor: int) -> None:
 
 
 def resident_bytes(ancestor: int) -> int:
-    """The memory that all of them together keep resident, shared pages counted for each."""
+    """The memory that all of them together keep resident.
+
+    The first process of a container asks its control group. Elsewhere shared pages are counted for each process.
+    """
+    anonymous = _anonymous_in_container() if ancestor == 1 else None
+    if anonymous is not None:
+        return max(0, anonymous - _own_anonymous())
     total = 0
     for process in descendants(ancestor):
         try:
@@ -38,6 +46,25 @@ def resident_bytes(ancestor: int) -> int:
         except (OSError, IndexError, ValueError):
             continue
     return total
+
+
+def _anonymous_in_container() -> int | None:
+    """What nobody shares with a file, in the control group that a container sees as the root of all."""
+    for path, name in _CONTAINER_MEMORY:
+        try:
+            with open(path, encoding="ascii") as file:
+                found = [line.split()[1] for line in file if line.startswith(name)]
+        except OSError:
+            continue
+        if found:
+            return int(found[0])
+    return None
+
+
+def _own_anonymous() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        _, resident, shared = file.read().split()[:3]
+    return (int(resident) - int(shared)) * _PAGE
 
 
 class Reaper:

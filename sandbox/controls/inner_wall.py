@@ -32,7 +32,7 @@ def raise_wall(spec: WallSpec, channel: socket.socket) -> None:
     is sent, somebody has to serve it. Raises ControlUnavailable where a control cannot be had.
     """
     require_platform()
-    spec.seen = surroundings()
+    spec.seen = surroundings(spec)
     handover = _above_every_limit(channel, spec.open_files)
     steps = seccomp.program(read_call_rules(recorded=spec.recorded).values(), handover)
     try:

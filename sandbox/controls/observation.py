@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from sandbox.controls import rlimits
 from sandbox.controls.kernel import PR_GET_NO_NEW_PRIVS, PR_GET_SECCOMP, prctl, system_call
+from sandbox.controls.network_probe import what_answers
 from sandbox.controls.wall_spec import WallSpec
 
 _CAPGET, _PTRACE = 125, 101
@@ -19,9 +20,11 @@ _NOWHERE = ("192.0.2.1", 9)
 _CANARY = "/airlock-write-check"
 
 
-def surroundings() -> dict[str, str]:
-    """What only the time before Landlock can read: the maps of ids and the network interfaces."""
+def surroundings(spec: WallSpec) -> dict[str, str]:
+    """What only the time before the wall can see: the maps of ids, the network interfaces, and what answers there."""
+    asked = {"answering": what_answers(spec.doors)} if "network_closed" in spec.require else {}
     return {
+        **asked,
         "uid_map": " ".join(_read("/proc/self/uid_map").split()),
         "interfaces": " ".join(sorted(line.split(":")[0].strip() for line in _read("/proc/net/dev").splitlines()[2:])),
         "runner_pid": str(os.getppid()),
@@ -112,6 +115,11 @@ def _network_empty(spec: WallSpec) -> tuple[bool, str]:
     return interfaces in {"", "lo"}, interfaces
 
 
+def _network_closed(spec: WallSpec) -> tuple[bool, str]:
+    answering = spec.seen.get("answering", "unasked")
+    return answering == "", f"{answering} answers" if answering else "nothing answers"
+
+
 def _own_pids(_: WallSpec) -> tuple[bool, str]:
     """In a process namespace of its own the runner is the first process, or the first one's child."""
     return os.getppid() in {1, 2}, f"runner is process {os.getppid()}"
@@ -130,6 +138,7 @@ _CHECKS: dict[str, Callable[[WallSpec], tuple[bool, str]]] = {
     "nice": _nice,
     "root_read_only": _root_read_only,
     "network_empty": _network_empty,
+    "network_closed": _network_closed,
     "own_pids": _own_pids,
 }
 

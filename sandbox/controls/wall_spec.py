@@ -23,6 +23,8 @@ WALL_CHECKS = (
 """Every control of the inner wall, by the name under which its check is reported."""
 BOX_CHECKS = ("root_read_only", "network_empty", "own_pids")
 """Controls of an outer wall that can be seen from inside: only namespaces give them."""
+POD_CHECKS = ("root_read_only", "network_closed", "own_pids")
+"""The same in a pod, which has interfaces: that nothing answers is found out by asking."""
 
 
 class WallSpec:
@@ -41,6 +43,7 @@ class WallSpec:
     file_bytes    size of one file
     recorded      whether opens for reading are recorded; everything else always is
     own_uid       whether nobody else has this uid, so that changing owners and modes reaches scratch files alone
+    doors         what must not answer besides the nearest, `host:port` each, where the network is asked
     require       the checks that must hold before the script may start
     seen          what was read before the wall closed the way to it; not part of the order
     """
@@ -62,6 +65,7 @@ class WallSpec:
         file_bytes: int = 64 << 20,
         recorded: bool = True,
         own_uid: bool = True,
+        doors: tuple[str, ...] = (),
         require: tuple[str, ...] = WALL_CHECKS,
     ) -> None:
         self.read_roots = tuple(read_roots)
@@ -78,6 +82,7 @@ class WallSpec:
         self.file_bytes = file_bytes
         self.recorded = recorded
         self.own_uid = own_uid
+        self.doors = tuple(doors)
         self.require = tuple(require)
         self.seen: dict[str, str] = {}
 

@@ -21,7 +21,7 @@ from sandbox.controls.wall_spec import WallSpec
 from sandbox.conversation import Conversation
 from sandbox.kubernetes.cluster import Cluster, ClusterError, NotFound
 from sandbox.kubernetes.manifest import ANNOTATION_RUN, SELECTOR, Placement, manifest, pod_name
-from sandbox.kubernetes.pod_report import LEVEL, order_for, report_of, wall_for
+from sandbox.kubernetes.pod_report import LEVEL, is_decided, order_for, report_of, wall_for
 from sandbox.kubernetes.pod_run import PodRun
 from sandbox.kubernetes.pod_start import created, ended, started
 from sandbox.kubernetes.pod_stream import PodStream
@@ -79,15 +79,18 @@ class KubernetesSandbox:
         pod = manifest(request, self._placement, secrets.token_hex(8), datetime.now(UTC))
         async with self._reflector.changes(pod_name(request.run_id)) as changes:
             view: PodView | None = None
+            proven = False
             try:
                 view = await created(self._cluster, pod)
                 starting = started(self._cluster, self._placement.namespace, view, changes)
                 running = await _unless_stopped(starting, stop)
                 if running is None:
                     return report_of(request, None, Evidence(stopped=True), None)
-                return await self._run(request, running, pack, changes, answer, watch, stop)
+                report = await self._run(request, running, pack, changes, answer, watch, stop)
+                proven = report.receipt
+                return report
             finally:
-                await _to_its_end(self._leave(request.run_id, view))
+                await _to_its_end(self._leave(request.run_id, view, proven=proven))
 
     async def kill(self, run_id: str) -> bool:
         """End what is left of a run, whoever started it; see the port."""
@@ -147,7 +150,9 @@ class KubernetesSandbox:
         )
         stream.send(pack)
         conversation.begin()
-        run = PodRun(self._cluster, namespace, pod, changes, stream, conversation)
+        run = PodRun(
+            self._cluster, namespace, pod, changes, stream, conversation, partial(is_decided, request, conversation)
+        )
         try:
             evidence = await run.to_its_end(request.timeout_seconds, stop)
         finally:
@@ -160,7 +165,7 @@ class KubernetesSandbox:
         return report_of(request, conversation, evidence, None)
 
     def _wall(self, request: RunRequest) -> WallSpec:
-        return wall_for(request, self._placement.images[request.environment])
+        return wall_for(request, self._placement.images[request.environment], self._placement.doors)
 
     def _isolation(self, pod: PodView, checks: dict[str, bool], details: dict[str, str]) -> Isolation:
         """What was observed inside. Raises SandboxUnavailable where the user namespace that was asked for is none."""
@@ -179,12 +184,12 @@ class KubernetesSandbox:
             self._packs[name] = await compiled_by(environment.python)
         return self._packs[name]
 
-    async def _leave(self, run_id: str, view: PodView | None) -> None:
-        """Remove the pod. Where it has ended, its processes are dead and nobody waits; else until it is gone."""
+    async def _leave(self, run_id: str, view: PodView | None, *, proven: bool) -> None:
+        """Remove the pod. Nobody waits for that where its processes are known to be dead, by a receipt or its end."""
         if view is None:
             return
         latest = self._reflector.pod(pod_name(run_id)) or view
-        if latest.uid == view.uid and latest.terminated is not None:
+        if proven or (latest.uid == view.uid and latest.terminated is not None):
             with suppress(ClusterError):  # the reaper finds it
                 await self._cluster.delete_pod(self._placement.namespace, view.name, view.uid)
             return

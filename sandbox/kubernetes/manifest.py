@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field
@@ -78,6 +78,9 @@ class Placement(Value):
     """A low one that displaces nobody."""
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
+    doors: tuple[Annotated[str, Field(pattern=r"^[0-9a-fA-F.:\[\]]+:[0-9]{1,5}$")], ...] = ()
+    """Addresses with ports that no run may reach, besides its node, the API server and the cloud's metadata. Each run
+    asks all of them before it begins, and is refused where one answers."""
 
 
 def pod_name(run_id: str) -> str:

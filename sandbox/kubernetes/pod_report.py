@@ -7,7 +7,7 @@ import secrets
 from domain.decoys import decoys_for
 from domain.runs import Backend, Isolation, RunPurpose, RunRecord, RunReport, RunRequest, Usage
 from sandbox.box.order import Order
-from sandbox.controls.wall_spec import WALL_CHECKS, WallSpec
+from sandbox.controls.wall_spec import POD_CHECKS, WALL_CHECKS, WallSpec
 from sandbox.conversation import Conversation
 from sandbox.kubernetes.diagnosis import Diagnosis
 from sandbox.kubernetes.manifest import PodImage
@@ -21,7 +21,7 @@ RUNNER_TASKS = 3
 """Of the run's uid, besides the script's."""
 
 
-def wall_for(request: RunRequest, image: PodImage) -> WallSpec:
+def wall_for(request: RunRequest, image: PodImage, doors: tuple[str, ...] = ()) -> WallSpec:
     """The inner wall that is asked for."""
     limits = request.limits
     return WallSpec(
@@ -35,7 +35,8 @@ def wall_for(request: RunRequest, image: PodImage) -> WallSpec:
         open_files=limits.open_files,
         file_bytes=limits.disk_bytes,
         recorded=request.purpose is RunPurpose.TRIAL,
-        require=(*WALL_CHECKS, "root_read_only", "own_pids"),
+        doors=doors,
+        require=(*WALL_CHECKS, *POD_CHECKS),
     )
 
 
@@ -56,6 +57,17 @@ def order_for(request: RunRequest, image: PodImage, wall: WallSpec) -> Order:
         decoys=dict(decoys_for(request.script).environment),
         resident_bytes=limits.memory_bytes,  # the pod's own limit has room for runner and scratch on top
     )
+
+
+def is_decided(request: RunRequest, conversation: Conversation) -> bool:
+    """Whether there is a receipt, and nothing that the cluster may still tell would change how the run ended.
+
+    A receipt is made after every process of the script is dead.
+    """
+    if conversation.receipt is None:
+        return False
+    ends = (_end(request, conversation, Evidence(out_of_memory=killed), None) for killed in (False, True))
+    return len({end.outcome for end in ends}) == 1
 
 
 def report_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from domain.errors import NodeLost
 from domain.outcomes import RunOutcome
@@ -33,12 +34,14 @@ class PodRun:
         changes: asyncio.Queue[PodView],
         stream: PodStream,
         conversation: Conversation,
+        is_decided: Callable[[], bool],
     ) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._changes = changes
         self._stream = stream
         self._conversation = conversation
+        self._is_decided = is_decided
         self._told = asyncio.Event()
         self._ours = False
         """Whether it was us who deleted the pod."""
@@ -94,7 +97,12 @@ class PodRun:
             self.pod = await next_view(self._cluster, self._namespace, self.pod, self._changes, LOOK_EVERY)
 
     async def _see_its_fate(self, following: asyncio.Task[None]) -> None:
-        """The container's end, by which every process is dead. A runner that lingers is ended."""
+        """The container's end, by which every process is dead. A runner that lingers is ended.
+
+        Nobody waits for it where the receipt says it all: the kubelet looks only once a second.
+        """
+        if self._is_decided():
+            return
         await asyncio.wait({following}, timeout=FATE_WITHIN)
         if not following.done():
             await self._delete()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar, Protocol
 
-from sandbox.local.markers import RunMarker, started_at
+from domain.model_calls import ModelAnswerer
+from domain.runs import Backend, RunReport, RunRequest
+from sandbox.local.markers import RunMarker, RunMarkers, started_at
+from sandbox.port import RunWatcher
 
 _IPC_OWNER = {"shm": 7, "msg": 7, "sem": 4}
 """The column of the owner's uid in each table of /proc/sysvipc."""
@@ -16,6 +21,47 @@ _PLACES_FOR_ALL = ("/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock")  
 _SOCKETS = ("tcp", "tcp6", "udp", "udp6", "raw", "raw6")
 _OWNER_OF_SOCKET = 7
 """The column of the owner's uid in each table of /proc/net."""
+
+
+class MarkedSandbox(Protocol):
+    """A sandbox of this machine: it leaves a marker of each run while it lasts."""
+
+    backend: ClassVar[Backend]
+
+    async def run(
+        self, request: RunRequest, *, answer: ModelAnswerer, watch: RunWatcher, stop: asyncio.Event
+    ) -> RunReport:
+        """As the port says."""
+        ...
+
+    async def kill(self, run_id: str) -> bool:
+        """As the port says."""
+        ...
+
+    async def runs(self) -> tuple[str, ...]:
+        """The runs of which something may be alive."""
+        ...
+
+
+class Residue:
+    """What the runs of one sandbox leave, by their markers in its state directory."""
+
+    def __init__(self, sandbox: MarkedSandbox, state: Path) -> None:
+        self._sandbox = sandbox
+        self._markers = RunMarkers(state / sandbox.backend.value)
+        self._remembered: dict[str, RunMarker] = {}
+
+    def remember(self, run_id: str) -> None:
+        """Take down what a run has, while it is alive."""
+        marker = self._markers.read(run_id)
+        if marker is not None:
+            self._remembered[run_id] = marker
+
+    async def of(self, request: RunRequest) -> tuple[str, ...]:
+        """What is left of a run that has ended; empty where nothing is."""
+        marker = self._remembered.pop(request.run_id, None)
+        left = () if marker is None else residue_of(marker, request.seed)
+        return (*left, "its marker is left") if request.run_id in await self._sandbox.runs() else left
 
 
 def residue_of(marker: RunMarker, seed: int | None = None) -> tuple[str, ...]:
@@ -37,13 +83,13 @@ def _left(marker: RunMarker, seed: int | None) -> Iterable[str]:
             yield "its scratch directory is left"
         if marker.scratch in Path("/proc/self/mountinfo").read_text(encoding="utf-8"):
             yield "a mount is left"
-    if seed is not None and (processes := _of_seed(seed)):
+    if seed is not None and (processes := processes_of_seed(seed)):
         yield f"{len(processes)} processes with its seed are alive"
     if marker.uid is not None:
-        yield from _left_by_user(marker.uid)
+        yield from left_by_user(marker.uid)
 
 
-def _left_by_user(uid: int) -> Iterable[str]:
+def left_by_user(uid: int) -> Iterable[str]:
     """What the run's own user still has. Says nothing where another run has been given the uid meanwhile."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as lease:
         try:
@@ -63,7 +109,7 @@ def _left_by_user(uid: int) -> Iterable[str]:
             yield "sockets of its user are left"
 
 
-def _of_seed(seed: int) -> list[str]:
+def processes_of_seed(seed: int) -> list[str]:
     """The processes that a run with this seed has started. Some show their environment to nobody but themselves."""
     word = f"PYTHONHASHSEED={seed}\0".encode("ascii")
     found: list[str] = []

@@ -26,13 +26,11 @@ from sandbox.environment_description import describe_environment
 from sandbox.kubernetes.backend import KubernetesSandbox
 from sandbox.landlock import LandlockSandbox
 from sandbox.port import Printed, RunEvent, Sandbox, Tried
-from tests.sandbox.kubernetes.world import World, entered, namespace_of_its_own
+from tests.sandbox.kubernetes.world import World
 
 BACKENDS = {"landlock": LandlockSandbox, "bubblewrap": BubblewrapSandbox}
 LEVELS = {"landlock": 1, "bubblewrap": 2, "kubernetes": 2}
 PYTHON = Path("/usr/bin/python3")
-FORGOTTEN_WITHIN = 15.0
-"""Seconds after a run until its pod is gone."""
 
 
 class RealSandbox(Sandbox, Protocol):
@@ -115,15 +113,6 @@ def state() -> Generator[Path]:
     with tempfile.TemporaryDirectory(prefix="airlock-contract-") as place:
         Path(place).chmod(0o755)
         yield Path(place)
-
-
-@pytest.fixture(scope="session")
-def pods() -> Generator[tuple[World, str]]:
-    """The cluster, and a namespace for this session alone, of whose runs nothing may be left in the end."""
-    world = entered()
-    with namespace_of_its_own(world) as namespace:
-        yield world, namespace
-        assert world.is_empty(namespace, FORGOTTEN_WITHIN)
 
 
 @pytest.fixture(params=[*sorted(BACKENDS), pytest.param("kubernetes", marks=pytest.mark.cluster)])

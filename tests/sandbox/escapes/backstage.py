@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,9 @@ from sandbox.escape_cases import EscapeCase
 from sandbox.escape_oracle import CaseResult
 from sandbox.escape_suite import AT_ONCE, EscapeSuite
 from sandbox.host_canaries import host_canaries
+from sandbox.local.residue import Residue
 from tests.sandbox.escapes.conftest import offered
+from tests.sandbox.escapes.pods import suite_of_pods
 
 Attempt = Callable[[EscapeSuite, EscapeCase], Awaitable[CaseResult]]
 
@@ -36,9 +38,14 @@ async def backstage(
 ) -> AsyncGenerator[Backstage]:
     """Begin to try what this session has selected of `cases`."""
     made = Backstage()
-    async with host_canaries() as canaries:
+    async with AsyncExitStack() as opened:
+        canaries = await opened.enter_async_context(host_canaries())
         for backend, names in _wanted(request).items():
-            suite = EscapeSuite(await offered(backend, environment, state), state, environment.name, canaries)
+            if backend == "kubernetes":
+                suite = await opened.enter_async_context(suite_of_pods(request, canaries))
+            else:
+                sandbox = await offered(backend, environment, state)
+                suite = EscapeSuite(sandbox, Residue(sandbox, state), environment.name, canaries)
             slots = asyncio.Semaphore(AT_ONCE)
             for name in names:
                 made.tasks[backend, name] = asyncio.create_task(_tried(suite, slots, cases[name], how))

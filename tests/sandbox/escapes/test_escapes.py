@@ -44,7 +44,7 @@ async def test_the_sandbox_holds(trials: Backstage, backend: str, name: str):
     result = await trials.result(backend, name)
 
     assert result.complaints == ()
-    assert CASES[name].findings <= _rules(result)
+    assert CASES[name].findings <= rules_of(result)
 
 
 def test_every_case_names_rules_and_outcomes_that_exist():
@@ -61,7 +61,7 @@ def test_there_are_cases_of_every_group():
     assert len(CASES) >= 120
 
 
-def _rules(result: CaseResult) -> set[str]:
+def rules_of(result: CaseResult) -> set[str]:
     if result.report is None:
         return set()
     found = findings_of(result.case.script, result.report, result.printed, result.prompts)

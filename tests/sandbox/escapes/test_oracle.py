@@ -21,6 +21,7 @@ from sandbox.escape_oracle import CaseResult
 from sandbox.escape_suite import EscapeSuite
 from sandbox.host_canaries import HostCanaries, host_canaries
 from sandbox.local.markers import started_at
+from sandbox.local.residue import Residue
 from tests.sandbox.escapes.leaky import LeakySandbox
 
 CASE = EscapeCase("network/case", b"", "", frozenset({"completed"}), attempts=("connect:127.0.0.1",), timeout=0.05)
@@ -49,7 +50,7 @@ def cleanup() -> Generator[ExitStack]:
 async def judged(
     sandbox: LeakySandbox, state: Path, canaries: HostCanaries, case: EscapeCase = CASE, grace: float = 30
 ) -> CaseResult:
-    return await EscapeSuite(sandbox, state, "default", canaries, grace=grace).attempt(case)
+    return await EscapeSuite(sandbox, Residue(sandbox, state), "default", canaries, grace=grace).attempt(case)
 
 
 @contextmanager
@@ -275,7 +276,7 @@ async def test_harm_to_a_canary_is_noticed(
 async def test_a_disturbed_neighbour_is_noticed(tmp_path: Path, canaries: HostCanaries, result: object, complaint: str):
     sandbox = LeakySandbox(tmp_path)
     sandbox.result = result
-    suite = EscapeSuite(sandbox, tmp_path, "default", canaries)
+    suite = EscapeSuite(sandbox, Residue(sandbox, tmp_path), "default", canaries)
 
     assert complaint in (await suite.attempt_beside_honest_runs(CASE)).complaints
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from domain.errors import ImageUnavailable, PodRefused, Unschedulable
-from domain.model_calls import ModelAnswer, ModelRequest
 from domain.outcomes import RunOutcome
-from domain.runs import RunPurpose, RunReport, RunRequest
 from sandbox.kubernetes.backend import KubernetesSandbox
 from sandbox.kubernetes.manifest import pod_name
-from sandbox.port import Began, Printed, RunEvent
+from tests.sandbox.kubernetes.runs import SPIN, Seen, a_run
 from tests.sandbox.kubernetes.world import ENVIRONMENTS, EXECUTIONS, TOOLS, TRIALS, World
 
 pytestmark = pytest.mark.cluster
@@ -29,53 +25,8 @@ async def sandbox(world: World) -> AsyncIterator[KubernetesSandbox]:
         yield each
 
 
-def a_run(script: str, **parts: Any) -> RunRequest:
-    return RunRequest(
-        **{
-            "run_id": f"eval_{secrets.token_hex(8)}-execution",
-            "purpose": RunPurpose.EXECUTION,
-            "script": script.encode(),
-            "model_id": "m",
-            "environment": "default",
-            "timeout_seconds": 30,
-            **parts,
-        }
-    )
-
-
-class Seen:
-    """Watches a run."""
-
-    def __init__(self) -> None:
-        self.events: list[RunEvent] = []
-        self.began = asyncio.Event()
-        self.printed = asyncio.Event()
-        self.stop = asyncio.Event()
-
-    async def watch(self, event: RunEvent) -> None:
-        self.events.append(event)
-        if isinstance(event, Began):
-            self.began.set()
-        if isinstance(event, Printed):
-            self.printed.set()
-
-    @property
-    def lines(self) -> list[str]:
-        return [event.text for event in self.events if isinstance(event, Printed)]
-
-    async def run(self, sandbox: KubernetesSandbox, request: RunRequest) -> RunReport:
-        return await sandbox.run(request, answer=echo, watch=self.watch, stop=self.stop)
-
-
-async def echo(request: ModelRequest) -> ModelAnswer:
-    return ModelAnswer(call=request.call, text=request.messages[-1].content.upper())
-
-
 def pods_of(world: World, run_id: str) -> str:
     return world.kubectl("get", "pod", "-n", EXECUTIONS, pod_name(run_id), "--ignore-not-found", "-o", "name").stdout
-
-
-SPIN = "import os\nos.fork()\nprint('spinning', flush=True)\nwhile True: pass\n"
 
 
 async def test_a_script_gets_its_answers_and_gives_its_result(sandbox: KubernetesSandbox) -> None:

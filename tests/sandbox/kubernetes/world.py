@@ -24,7 +24,7 @@ from sandbox.kubernetes.manifest import Placement, PodImage
 ROOT = Path(__file__).parents[3]
 TOOLS = ROOT.parent / "shared" / "cluster"
 NODE = Path("/var/lib/airlock-cluster/images/python")
-LOCALE = Path("/usr/lib/locale/C.utf8")
+SHARED = (Path("/usr/lib/locale/C.utf8"), Path("/usr/share/zoneinfo"))
 CONTAINERD = "/run/airlock-cluster/containerd.sock"
 LAPTOP = ROOT / "deploy" / "kubernetes" / "laptop"
 TRIALS, EXECUTIONS = "airlock-trials", "airlock-executions"
@@ -51,6 +51,9 @@ class World:
             timeout=60,
             check=False,
         )
+
+    def read(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
+        return json.loads(self.kubectl("get", kind, "-n", namespace, name, "-o", "json").stdout)
 
     def is_empty(self, namespace: str, within: float) -> bool:
         """Whether the last pod there goes within some seconds."""
@@ -116,7 +119,8 @@ def _image_on_the_node() -> str:
     with tempfile.TemporaryDirectory(prefix="airlock-image-") as place:
         root = Path(place) / "root"
         shutil.copytree(NODE, root, symlinks=True)
-        shutil.copytree(LOCALE, root / LOCALE.relative_to("/"), dirs_exist_ok=True)
+        for each in filter(Path.exists, SHARED):
+            shutil.copytree(each, root / each.relative_to("/"), symlinks=True, dirs_exist_ok=True)
         making = [str(TOOLS / "image"), tag, str(root), "/usr/bin/python3"]
         made = subprocess.run(making, capture_output=True, text=True, check=True)
     reference = f"localhost/airlock/default@{made.stdout.strip()}"
