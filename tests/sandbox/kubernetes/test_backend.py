@@ -54,7 +54,7 @@ async def test_a_script_gets_its_answers_and_gives_its_result(sandbox: Kubernete
     ],
 )
 async def test_a_script_ends_as_it_would_locally(script: str, outcome: RunOutcome, sandbox: KubernetesSandbox) -> None:
-    report = await Seen().run(sandbox, a_run(script, timeout_seconds=8))
+    report = await Seen().run(sandbox, a_run(script, timeout_seconds=4 if outcome is RunOutcome.TIMED_OUT else 30))
 
     assert report.outcome is outcome
 
