@@ -1,6 +1,6 @@
 """Hostile and honest scripts in pods, several at once.
 
-Each is a pod of its own, and a small node starts two a second: every fifth quick one of each group is tried, and all with
+Each is a pod of its own, and a small node starts two a second. Every fifth quick one of each group is tried, all with
 AIRLOCK_ALL_ESCAPES=1.
 """
 
