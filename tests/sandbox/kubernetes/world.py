@@ -40,7 +40,8 @@ class World:
 
     def placement(self, namespace: str = EXECUTIONS, **parts: Any) -> Placement:
         images = {"default": PodImage(reference=self.image)}
-        return Placement(**{"namespace": namespace, "images": images, "image_pull_policy": "Never", **parts})
+        given = {"namespace": namespace, "images": images, "image_pull_policy": "Never", **parts}
+        return Placement.model_validate(given)
 
     def kubectl(self, *words: str, given: Mapping[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
