@@ -15,8 +15,8 @@ SPIN = "import os\nos.fork()\nprint('spinning', flush=True)\nwhile True: pass\n"
 
 
 def a_run(script: str, **parts: Any) -> RunRequest:
-    return RunRequest(
-        **{
+    return RunRequest.model_validate(
+        {
             "run_id": f"eval_{secrets.token_hex(8)}-execution",
             "purpose": RunPurpose.EXECUTION,
             "script": script.encode(),
