@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -58,7 +58,7 @@ class Bench:
     most_at_once: int = 0
     in_flight: int = 0
 
-    async def run(self, script: str | bytes, *, run_id: str | None = None, **more: object) -> RunReport:
+    async def run(self, script: str | bytes, *, run_id: str | None = None, **more: Any) -> RunReport:
         self.runs += 1
         return await self.sandbox.run(
             a_run(script, run_id or f"run-{self.name}-{self.runs}", **more),
@@ -118,7 +118,8 @@ def state() -> Generator[Path]:
 @pytest.fixture(params=[*sorted(BACKENDS), pytest.param("kubernetes", marks=pytest.mark.cluster)])
 async def bench(request: pytest.FixtureRequest, environment: Environment, state: Path) -> AsyncGenerator[Bench]:
     if request.param == "kubernetes":
-        opening = on_pods(*request.getfixturevalue("pods"), environment)
+        world, namespace = request.getfixturevalue("pods")
+        opening = on_pods(world, namespace, environment)
     else:
         opening = on_this_machine(request.param, environment, state)
     async with opening as bench:

@@ -58,12 +58,13 @@ def test_a_closed_door_answers_too(door: socket.socket) -> None:
 def test_rules_that_come_late_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network_probe, "CLOSED_WITHIN", 30.0)
     open_until = time.monotonic() + 0.3
-    answering = network_probe._answering
-    monkeypatch.setattr(
-        network_probe, "_answering", lambda doors: answering(doors) if time.monotonic() < open_until else []
-    )
 
-    assert what_answers(["127.0.0.1:1"]) == ""
+    def late(_: object) -> list[tuple[str, int]]:
+        return [("127.0.0.1", 1)] if time.monotonic() < open_until else []
+
+    monkeypatch.setattr(network_probe, "_answering", late)
+
+    assert what_answers() == ""
     assert time.monotonic() >= open_until
 
 

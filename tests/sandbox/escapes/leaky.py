@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 from domain.model_calls import ModelAnswerer
 from domain.outcomes import RunOutcome
@@ -19,7 +20,7 @@ ATTEMPT = Attempt(kind="connect", target="127.0.0.1:80", allowed=False)
 class LeakySandbox:
     """Runs nothing. Its runs are as `marker` says, and `leak` is done before one ends."""
 
-    backend = Backend.LANDLOCK
+    backend: ClassVar[Backend] = Backend.LANDLOCK
 
     def __init__(self, state: Path, leak: Callable[[RunRequest], object] = id, **marker: object) -> None:
         self._markers = RunMarkers(state / self.backend.value)

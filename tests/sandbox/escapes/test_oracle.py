@@ -55,7 +55,7 @@ async def judged(
 
 @contextmanager
 def a_process(**more: Any) -> Generator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE, **more)
+    process = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE, text=False, **more)
     try:
         yield process
     finally:
@@ -155,7 +155,8 @@ async def test_a_process_is_known_by_its_seed_where_runs_have_no_user(
 @pytest.mark.parametrize(("kind", "complaint"), [("cgroups", "its cgroup is left"), ("scratch", "its scratch dire")])
 async def test_a_directory_that_is_left_is_noticed(tmp_path: Path, canaries: HostCanaries, kind: str, complaint: str):
     place = str(tmp_path)
-    sandbox = LeakySandbox(tmp_path, **{kind: (place,) if kind == "cgroups" else place})
+    leak: dict[str, Any] = {kind: (place,) if kind == "cgroups" else place}
+    sandbox = LeakySandbox(tmp_path, **leak)
 
     (said,) = (await judged(sandbox, tmp_path, canaries)).complaints
 
@@ -258,7 +259,7 @@ def sent(_: Path, params: dict[str, object]) -> None:
     ],
 )
 async def test_harm_to_a_canary_is_noticed(
-    tmp_path: Path, canaries: HostCanaries, harm: Callable[[Path, dict[str, object]], None], complaint: str
+    tmp_path: Path, canaries: HostCanaries, harm: Callable[[Path, dict[str, Any]], None], complaint: str
 ):
     sandbox = LeakySandbox(tmp_path, lambda request: harm(canaries.directory, request.params))
     sandbox.sleeps = 0.02
