@@ -54,8 +54,10 @@ async def judged(
 
 
 @contextmanager
-def a_process(**more: Any) -> Generator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE, text=False, **more)
+def a_process(**more: Any) -> Generator[subprocess.Popen[Any]]:
+    process: subprocess.Popen[Any] = subprocess.Popen(
+        [sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE, **more
+    )
     try:
         yield process
     finally:
