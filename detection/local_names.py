@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+
+from detection.syntax_tree import next_level
 
 Place = tuple[int, int]
 Span = tuple[Place, Place]
@@ -11,27 +14,39 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
 
 
-def local_spans(tree: ast.AST, names: frozenset[str]) -> dict[str, list[Span]]:
-    """Where each of `names` is a local variable.
+def local_spans(nodes: Iterable[ast.AST], names: frozenset[str]) -> dict[str, list[Span]]:
+    """Where each of `names` is a local variable, in order and without overlaps.
 
     A local variable never falls back to the builtin. A module's variable does (before it is assigned, or when it never
     is), so those do not count.
     """
     spans: dict[str, list[Span]] = {}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             for name in _bound_in_function(node) & names:
                 spans.setdefault(name, []).append(_body_span(node))
         elif isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
             for name in _bound_in_comprehension(node) & names:
                 spans.setdefault(name, []).extend(_comprehension_spans(node))
-    return spans
+    return {name: _merged(several) for name, several in spans.items()}
 
 
 def is_local(node: ast.Name, spans: dict[str, list[Span]]) -> bool:
     """Whether `node` lies where its name is a local variable."""
+    own = spans.get(node.id, [])
     place = (node.lineno, node.col_offset)
-    return any(start <= place < end for start, end in spans.get(node.id, ()))
+    before = bisect_right(own, place, key=lambda span: span[0])
+    return before > 0 and place < own[before - 1][1]
+
+
+def _merged(spans: list[Span]) -> list[Span]:
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
 
 
 def _bound_in_function(node: _Function) -> set[str]:
@@ -58,7 +73,7 @@ def _own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
         node = waiting.pop()
         yield node
         if not isinstance(node, _Function | ast.ClassDef | _Comprehension):
-            waiting.extend(ast.iter_child_nodes(node))
+            waiting += next_level([node])
 
 
 def _bound_in_comprehension(node: _Comprehension) -> set[str]:

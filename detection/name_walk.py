@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from detection.imports import Imports
 from detection.local_names import is_local, local_spans
@@ -19,6 +18,7 @@ from detection.names import (
     PATCHED_MODULES,
 )
 from detection.notes import Note, note, note_at
+from detection.syntax_tree import next_level
 
 MAX_NODES = 150_000
 """256 KiB of one-character statements have more; a data-heavy honest script of that size has half."""
@@ -28,13 +28,6 @@ MAX_CONSTANT_BYTES = 128 * 1024
 MAX_INTEGER_BITS = 16_384
 
 ENTRY_POINT = "evaluate_model"
-_BRANCHES = (
-    (ast.expr, ast.stmt, ast.keyword, ast.arguments, ast.arg, ast.comprehension, ast.excepthandler, ast.alias)
-    + (ast.withitem, ast.pattern, ast.match_case)
-    + ((ast.type_param,) if sys.version_info >= (3, 12) else ())
-)
-"""Nodes that belong to one tree. Operators and contexts are shared by all trees of a process: bandit hangs its own
-attributes on them, and those lead into other trees."""
 _BUILTIN_FAMILY = frozenset(name for name, rule in BUILTIN_NAMES.items() if rule == "dynamic_code")
 
 
@@ -42,7 +35,7 @@ def check_tree(tree: ast.Module) -> list[Note]:
     """What the names in a tree say, whatever it was parsed from."""
     walk = NameWalk()
     refused = walk.through(tree)
-    return [refused] if refused else list(walk.notes(tree))
+    return [refused] if refused else list(walk.notes())
 
 
 class NameWalk:
@@ -52,6 +45,7 @@ class NameWalk:
         self.imports = Imports()
         self.names: set[str] = set()
         self.bound_names: set[str] = set()
+        self.nodes: list[ast.AST] = []
         self._notes: list[Note] = []
         self._builtins: list[ast.Name] = []
         self._members: list[ast.Attribute] = []
@@ -62,22 +56,24 @@ class NameWalk:
 
     def through(self, tree: ast.AST) -> Note | None:
         """Visit every node. Returns why the walk was given up, None where it was not."""
-        level, seen, depth = [tree], 0, 0
+        level, depth = [tree], 0
         while level:
-            seen, depth = seen + len(level), depth + 1
-            if seen > MAX_NODES:
+            self.nodes += level
+            depth += 1
+            if len(self.nodes) > MAX_NODES:
                 return note("too_many_nodes", detail=f"more than {MAX_NODES} nodes")
             if depth > MAX_DEPTH:
                 return note_at("too_deep", level[0], detail=f"more than {MAX_DEPTH} levels")
-            level = self._next_level(level)
+            self._look_at(level)
+            level = next_level(level)
         return None
 
-    def notes(self, tree: ast.Module) -> Iterator[Note]:
+    def notes(self) -> Iterator[Note]:
         """What the walk noticed, once it is over."""
         yield from self._notes
         yield from self.imports.notes()
         aliases = self.imports.aliases()
-        spans = local_spans(tree, _BUILTIN_FAMILY) if self._builtins else {}
+        spans = local_spans(self.nodes, _BUILTIN_FAMILY) if self._builtins else {}
         for name in self._builtins:
             imported = name.id == "compile" and name.id in aliases  # `from re import compile`: harmless by itself
             if id(name) not in self._harmless and not is_local(name, spans) and not imported:
@@ -88,18 +84,12 @@ class NameWalk:
             if id(patch) not in self._harmless and _module_of(patch.value, aliases) in PATCHED_MODULES:
                 yield note_at("harness_patch", patch, evidence=patch.attr)
 
-    def _next_level(self, level: list[ast.AST]) -> list[ast.AST]:
-        children: list[ast.AST] = []
+    def _look_at(self, level: list[ast.AST]) -> None:
+        looks = self._LOOKS
         for node in level:
-            look = self._LOOKS.get(type(node))
+            look = looks.get(type(node))
             if look is not None:
                 look(self, node)
-            for value in vars(node).values():
-                if isinstance(value, _BRANCHES):
-                    children.append(value)
-                elif isinstance(value, list):
-                    children += [item for item in cast("list[object]", value) if isinstance(item, _BRANCHES)]
-        return children
 
     def _look_at_name(self, node: ast.Name) -> None:
         self.names.add(node.id)

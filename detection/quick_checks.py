@@ -59,7 +59,7 @@ def _check_script(source: bytes, tree: ast.Module, modules: frozenset[str]) -> Q
     walk = NameWalk()
     refused = walk.through(tree)
     missing = walk.imports.missing(modules)
-    findings = [*character_notes(source), *walk.notes(tree)]
+    findings = [*character_notes(source), *walk.notes()]
     if refused is not None:
         findings.append(refused)
     else:

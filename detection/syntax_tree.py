@@ -1,0 +1,71 @@
+"""Walking over syntax trees: faster than `ast.walk`, and without what a process's trees share. Standard library only."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_LEAVES = frozenset(
+    {"ctx", "op", "ops", "id", "attr", "arg", "module", "level", "asname", "kind", "type_comment", "simple"}
+    | {"is_async", "conversion", "rest", "kwd_attrs", "tag", "lineno"}
+)
+"""Fields that hold no node of this tree. Operators and contexts are shared by all trees of a process: bandit hangs its
+own attributes on them, and those lead into other trees."""
+_LEAVES_OF: Mapping[type[ast.AST], frozenset[str]] = {
+    ast.Constant: frozenset({"value"}),
+    ast.MatchSingleton: frozenset({"value"}),
+    ast.Global: frozenset({"names"}),
+    ast.Nonlocal: frozenset({"names"}),
+}
+_NAMED = frozenset({"TypeAlias"})
+"""Of these `name` is a node."""
+
+
+def _branches(kind: type[ast.AST]) -> tuple[str, ...]:
+    leaves = _LEAVES | _LEAVES_OF.get(kind, frozenset())
+    if kind.__name__ not in _NAMED:
+        leaves |= {"name"}
+    return tuple(name for name in kind._fields if name not in leaves)
+
+
+class _Branches(dict[type[ast.AST], tuple[str, ...]]):
+    """The fields of each kind of node that hold nodes, made out when first asked for."""
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        fields = self[kind] = _branches(kind)
+        return fields
+
+
+BRANCHES = _Branches()
+
+
+def next_level(level: list[ast.AST]) -> list[ast.AST]:
+    """The children of all nodes of one level, in order."""
+    branches = BRANCHES
+    children: list[Any] = []
+    for node in level:
+        for name in branches[type(node)]:
+            value = getattr(node, name)
+            if value.__class__ is list:
+                children += value if None not in value else [item for item in value if item is not None]
+            elif value is not None:
+                children.append(value)
+    return children
+
+
+def within(node: ast.AST, limit: int = 5_000) -> Iterator[ast.AST]:
+    """A node and what lies in it, at most `limit` of them: what is larger is no expression that a reader follows."""
+    level, seen = [node], 0
+    while level and seen < limit:
+        yield from level[: limit - seen]
+        seen += len(level)
+        level = next_level(level)
+
+
+def all_nodes(tree: ast.AST) -> list[ast.AST]:
+    """The nodes of a tree, level by level, as `ast.walk` gives them."""
+    nodes, level = [tree], [tree]
+    while level := next_level(level):
+        nodes += level
+    return nodes
