@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import base64
 import sys
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from detection.child_protocol import Frame, serve
 from detection.hexora_opinion import Hexora
 from detection.notes import MAX_NOTES, note
 from detection.scoring import Scorer
-from detection.script_analysis import acceptable, own_notes
+from detection.script_analysis import Script, acceptable, own_notes
 
 CPU_SECONDS = 6
 """256 KiB take less than two."""
@@ -37,11 +36,11 @@ def prepare(hello: Frame) -> Callable[[Frame], Frame]:
 
 
 def _analyse(source: bytes, bandit: Bandit, scorer: Scorer) -> Frame:
-    tree = acceptable(source)
-    if not isinstance(tree, ast.Module):
-        return {"notes": [tree], "bandit": [], "score": None}
+    script = acceptable(source)
+    if not isinstance(script, Script):
+        return {"notes": [script], "bandit": [], "score": None}
     try:
-        notes = own_notes(source, tree)
+        notes = own_notes(script)
         opinions = bandit.opinions(source)
     except (RecursionError, MemoryError):
         return {"notes": [note("not_analysed")], "bandit": [], "score": None}

@@ -37,6 +37,7 @@ from detection.static_tables import (
     TEXT_RUNNERS,
     UNPICKLERS,
 )
+from detection.syntax_tree import within
 from detection.templates import template
 
 _DUNDER = re.compile(r"__\*+(?:__)?|\*+__")
@@ -44,7 +45,6 @@ _REPLACERS = frozenset({"update", "setdefault", "__setitem__"})
 _MUTATORS = _REPLACERS | {"insert", "append", "extend", "clear"}
 MAX_PATH = 1024
 """A longer text is none."""
-_COMPUTED = (ast.Call, ast.BinOp, ast.JoinedStr, ast.Subscript, ast.IfExp, ast.NamedExpr)
 
 
 def call_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
@@ -73,28 +73,29 @@ def _attribute_notes(node: ast.Call, resolver: Resolver, called: Meanings) -> It
     if len(node.args) < 2:
         return
     owners = resolver.meanings(node.args[0])
-    text = resolver.folder.text(node.args[1])
+    texts = resolver.texts(node.args[1])
     if "builtins.setattr" in called:
         if owners & PATCHED_MODULES and not _is_none(node.args[-1]):
-            yield note_at("forges_harness", node, evidence=f"setattr {text or ''}")
+            yield note_at("forges_harness", node, evidence=f"setattr {min(filter(None, texts), default='')}")
         return
-    if text is None and owners & GUARDED_MODULES:
-        computed = _is_computed(node.args[1], resolver)
-        yield note_at("hidden_dynamic_code" if computed else "computed_attribute", node, evidence=min(owners))
-    elif text is None and _DUNDER.fullmatch(template(node.args[1], resolver)):
-        yield note_at("hidden_introspection" if resolver.names_internals else "computed_attribute", node)
-    elif text is not None and text in ATTRIBUTES and not isinstance(node.args[1], ast.Constant):
-        yield note_at("hidden_introspection", node, evidence=text)
+    if None in texts and owners & GUARDED_MODULES:
+        yield note_at("computed_attribute", node, evidence=min(owners & GUARDED_MODULES))
+    elif None in texts and _DUNDER.fullmatch(template(node.args[1], resolver)):
+        yield note_at("hidden_introspection" if resolver.names_internals else "computed_internal", node)
+    elif internal := sorted(text for text in texts if text in ATTRIBUTES):
+        if not isinstance(node.args[1], ast.Constant):
+            yield note_at("hidden_introspection", node, evidence=internal[0])
 
 
 def _import_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     if not node.args:
         return
-    module = resolver.folder.text(node.args[0])
-    if module is None:
+    modules = resolver.texts(node.args[0])
+    if None in modules:
         yield note_at("computed_import", node)
-    elif module.partition(".")[0] in SENSITIVE_MODULES and not _is_written(node.args[0], module):
-        yield note_at("hidden_import", node, evidence=module)
+    for module in sorted(filter(None, modules)):
+        if module.partition(".")[0] in SENSITIVE_MODULES and not _is_written(node.args[0], module):
+            yield note_at("hidden_import", node, evidence=module)
 
 
 def path_notes(node: ast.BinOp, resolver: Resolver) -> Iterator[Note]:
@@ -159,7 +160,7 @@ def _runner_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
 
 
 def _object_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
-    parts = (part.value for argument in node.args for part in ast.walk(argument) if isinstance(part, ast.Constant))
+    parts = (part.value for argument in node.args for part in within(argument) if isinstance(part, ast.Constant))
     texts = [*_texts(node.args, resolver), *(part for part in parts if isinstance(part, str))]
     for text in texts:
         if any(tag in text for tag in OBJECT_TAGS):
@@ -268,20 +269,13 @@ def _pieces(node: ast.expr, resolver: Resolver) -> list[ast.expr]:
             return []
 
 
-def _is_computed(name: ast.expr, resolver: Resolver) -> bool:
-    """Whether an attribute's name is made by an expression, instead of being handed in as a parameter."""
-    if isinstance(name, ast.Name):
-        return any(isinstance(source, _COMPUTED) for source in resolver.sources(name.id))
-    return isinstance(name, _COMPUTED)
-
-
 def _is_type_of_function(node: ast.Call) -> bool:
     is_type = isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) == 1
     return is_type and isinstance(node.args[0], ast.Lambda)
 
 
 def _is_written(node: ast.expr, text: str) -> bool:
-    return any(isinstance(part, ast.Constant) and part.value == text for part in ast.walk(node))
+    return any(isinstance(part, ast.Constant) and part.value == text for part in within(node))
 
 
 def _is_none(node: ast.expr) -> bool:

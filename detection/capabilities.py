@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from detection.notes import Note, note, note_at
 from detection.resolving import Resolver
 from detection.static_tables import FILE_CALLS, NETWORK_MODULES, PROCESS_MODULES, RAW_NETWORK_CALLS
+from detection.syntax_tree import within
 
 CAPABILITY_RULES: Mapping[str, frozenset[str]] = {
     "network": frozenset({"network_use", "uses_network_modules", "metadata_service"}),
@@ -80,7 +81,7 @@ def correlations(
 
 def _says_score(call: ast.Call) -> bool:
     """A literal that looks like a record of results."""
-    for part in ast.walk(call):
+    for part in within(call):
         if isinstance(part, ast.Constant) and isinstance(part.value, str | bytes) and _is_record(part.value):
             return True
         if isinstance(part, ast.Dict) and any(isinstance(k, ast.Constant) and k.value in _RECORD for k in part.keys):
@@ -105,7 +106,7 @@ def _destruction(called: Sequence[tuple[ast.Call, frozenset[str]]], resolver: Re
 def _start_up_files(called: Sequence[tuple[ast.Call, frozenset[str]]]) -> Iterator[Note]:
     for call, names in called:
         if names & FILE_CALLS:
-            for part in ast.walk(call):
+            for part in within(call):
                 text = part.value if isinstance(part, ast.Constant) else None
                 if isinstance(text, str) and text.endswith(".pth"):
                     yield note_at("persistence", call, evidence=text)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from detection.decoders import DECODERS, MAX_TEXT, DecodeRefused
 from detection.quick_checks import parse
 from detection.resolving import Resolver
+from detection.syntax_tree import next_level
 
 MIN_ENCODED = 24
 MAX_CANDIDATES = 300
@@ -25,6 +26,7 @@ _COMPRESSED = {
 }
 _SIGNS_OF_CODE = ("(", "=", ".", "import")
 _ACTIONS = (ast.Call, ast.Attribute, ast.Import, ast.ImportFrom)
+_DECODING_METHODS = frozenset({"decode", "fromhex", "replace", "swapcase", "translate"})
 _DECODING = frozenset(DECODERS) | {"builtins.chr", "builtins.reversed", "builtins.bytes", "builtins.bytearray"}
 
 
@@ -48,18 +50,27 @@ def documented_code(nodes: Sequence[ast.AST]) -> Iterator[tuple[ast.expr, str]]:
             yield node, "\n".join(line[4:] for line in lines if line.startswith((">>> ", "... ")))
 
 
-def is_disguise(node: ast.expr, resolver: Resolver) -> bool:
-    """Whether `node` decodes its text, instead of only joining what a reader can read."""
-    for part in ast.walk(node):
-        if isinstance(part, ast.Call):
-            name = part.func.attr if isinstance(part.func, ast.Attribute) else ""
-            if name in {"decode", "fromhex", "replace", "swapcase"} or resolver.meanings(part.func) & _DECODING:
-                return True
-            if name == "join" and part.args and _joins_letters(part.args[0], resolver):
-                return True
-        elif _steps_or_xors(part):
+class Disguises:
+    """Which expressions decode their text, instead of only joining what a reader can read."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._known: dict[int, bool] = {}
+
+    def hides(self, node: ast.AST) -> bool:
+        """Whether something in `node` decodes."""
+        key = id(node)
+        if key not in self._known:
+            self._known[key] = self._decodes(node) or any(map(self.hides, next_level([node])))
+        return self._known[key]
+
+    def _decodes(self, node: ast.AST) -> bool:
+        if not isinstance(node, ast.Call):
+            return _steps_or_xors(node)
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        if name in _DECODING_METHODS or self._resolver.meanings(node.func) & _DECODING:
             return True
-    return False
+        return name == "join" and bool(node.args) and _joins_letters(node.args[0], self._resolver)
 
 
 def as_code(text: str) -> ast.Module | None:

@@ -17,8 +17,11 @@ from detection.small_functions import Unreadable, returned
 from detection.text_methods import METHODS, PLAIN_METHODS
 
 Folded = str | bytes | int | tuple[Any, ...] | dict[Any, Any]
-MAX_STEPS = 200_000
-"""For one script. Beyond that nothing folds any more: an honest script needs a hundredth."""
+FREE_STEPS = 200_000
+STEPS_PER_NODE = 10
+"""For one script, and besides for each node of it. Beyond that nothing folds any more: honest scripts need a tenth."""
+MAX_KEPT = 64 << 20
+"""Characters of all folded texts together: one that grows line by line is kept at each line."""
 MAX_CALLED_STEPS = 60_000
 """Of these, within functions of the script. Used up, its functions are no longer followed: that accuses nobody."""
 MAX_CALL_STEPS = 10_000
@@ -68,10 +71,13 @@ _NOT_KNOWN = (
 class Folder:
     """Evaluates the constant expressions of one script."""
 
-    def __init__(self, bindings: Bindings, qualify: Callable[[ast.expr], frozenset[str]]) -> None:
+    def __init__(self, bindings: Bindings, qualify: Callable[[ast.expr], frozenset[str]], nodes: int) -> None:
+        """For a script of so many `nodes`, whose functions `qualify` knows by their dotted names."""
         self._bindings = bindings
         self._qualify = qualify
+        self._max_steps = FREE_STEPS + STEPS_PER_NODE * nodes
         self._steps = 0
+        self._characters = 0
         self._called_steps = 0
         self._open: set[int] = set()
         """Values and functions that are being looked up: what depends on itself is unknown."""
@@ -80,21 +86,24 @@ class Folder:
     def forget(self) -> None:
         """Start anew: names mean more now than when something could not be folded."""
         self._known.clear()
-        self._steps = 0
+        self._steps = self._characters = 0
 
     @property
     def exhausted(self) -> bool:
         """Whether something was left unfolded because it is too much."""
-        return self._steps > MAX_STEPS
+        return self._steps > self._max_steps or self._characters > MAX_KEPT
 
     def fold(self, node: ast.expr) -> Folded | None:
         """The value of `node`, None where it cannot be known."""
-        if id(node) not in self._known:
+        if isinstance(node, ast.Constant):
+            return node.value if isinstance(node.value, str | bytes | int) else None
+        key = id(node)
+        if key not in self._known:
             try:
-                self._known[id(node)] = self._value(node, {})
+                self._known[key] = self._evaluated(node, {})
             except _NOT_KNOWN:
-                self._known[id(node)] = None
-        return self._known[id(node)]
+                self._known[key] = None
+        return self._known[key]
 
     def text(self, node: ast.expr) -> str | None:
         """The text that `node` amounts to, None where it is something else or unknown."""
@@ -102,13 +111,22 @@ class Folder:
         return value if isinstance(value, str) else None
 
     def _value(self, node: ast.expr, local: Mapping[str, Any]) -> Any:
+        if local or isinstance(node, ast.Constant):
+            return self._evaluated(node, local)
+        known = self.fold(node)  # each part of a long sum is read once
+        if known is None:
+            raise Unknown
+        return known
+
+    def _evaluated(self, node: ast.expr, local: Mapping[str, Any]) -> Any:
         self._steps += 1
-        if self._steps > MAX_STEPS:
-            raise Unknown
         evaluate = self._EVALUATORS.get(type(node))
-        if evaluate is None:
+        if evaluate is None or self.exhausted:
             raise Unknown
-        return _bounded(evaluate(self, node, local))
+        value = _bounded(evaluate(self, node, local))
+        if isinstance(value, str | bytes):
+            self._characters += len(value)
+        return value
 
     def _constant(self, node: ast.Constant, _: Mapping[str, Any]) -> Any:
         if not isinstance(node.value, str | bytes | int | None):

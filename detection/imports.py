@@ -58,15 +58,17 @@ class Imports:
             if isinstance(node, ast.ImportFrom):
                 yield from _imported_name_notes(node)
 
-    def aliases(self) -> dict[str, str]:
-        """Which local name stands for which module or member of one."""
-        known: dict[str, str] = {}
+    def meanings(self) -> dict[str, frozenset[str]]:
+        """Which local name stands for which modules or members of some: any import of that name counts."""
+        known: dict[str, frozenset[str]] = {}
         for node in self.statements:
             for alias in node.names:
                 if isinstance(node, ast.ImportFrom):
-                    known[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                    name, meaning = alias.asname or alias.name, f"{node.module}.{alias.name}"
                 else:
-                    known[alias.asname or _top(alias.name)] = alias.name if alias.asname else _top(alias.name)
+                    name = alias.asname or _top(alias.name)
+                    meaning = alias.name if alias.asname else name
+                known[name] = known.get(name, frozenset()) | {meaning}
         return known
 
     def top_level_modules(self) -> set[str]:

@@ -56,7 +56,7 @@ def _bound_in_function(node: _Function) -> set[str]:
     if isinstance(node, ast.Lambda):
         return bound
     handed_on: set[str] = set()
-    for inner in _own_nodes(node.body):
+    for inner in own_nodes(node.body):
         if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
             bound.add(inner.id)
         elif isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -66,7 +66,7 @@ def _bound_in_function(node: _Function) -> set[str]:
     return bound - handed_on
 
 
-def _own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+def own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """The nodes of a function itself: nested functions, classes and comprehensions have names of their own."""
     waiting = list(body)
     while waiting:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from detection.name_walk import ENTRY_POINT
 from detection.notes import Note, note_at
+from detection.syntax_tree import all_nodes
 
 _INSIDE = frozenset({"__self__", "__func__", "__wrapped__", "__getattribute__", "__reduce__", "__init__"})
 _NAMESPACES = frozenset({"__dict__", "__slots__"})
@@ -17,14 +18,15 @@ _NAMESPACES = frozenset({"__dict__", "__slots__"})
 
 def model_notes(nodes: Sequence[ast.AST]) -> Iterator[Note]:
     """Everything that is to be said about the first parameter of `evaluate_model`, in that function."""
+    seen: set[int] = set()
     for function in nodes:
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) or function.name != ENTRY_POINT:
             continue
         parameters = [*function.args.posonlyargs, *function.args.args]
-        if parameters:
-            name = parameters[0].arg
-            for node in ast.walk(function):
-                yield from _notes(node, name)
+        if parameters and id(function) not in seen:
+            for node in all_nodes(function):
+                seen.add(id(node))
+                yield from _notes(node, parameters[0].arg)
 
 
 def _notes(node: ast.AST, model: str) -> Iterator[Note]:

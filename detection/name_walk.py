@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from detection.imports import Imports
@@ -28,6 +28,7 @@ MAX_CONSTANT_BYTES = 128 * 1024
 MAX_INTEGER_BITS = 16_384
 
 ENTRY_POINT = "evaluate_model"
+Aliases = Mapping[str, frozenset[str]]
 _BUILTIN_FAMILY = frozenset(name for name, rule in BUILTIN_NAMES.items() if rule == "dynamic_code")
 
 
@@ -72,7 +73,7 @@ class NameWalk:
         """What the walk noticed, once it is over."""
         yield from self._notes
         yield from self.imports.notes()
-        aliases = self.imports.aliases()
+        aliases = self.imports.meanings()
         spans = local_spans(self.nodes, _BUILTIN_FAMILY) if self._builtins else {}
         for name in self._builtins:
             imported = name.id == "compile" and name.id in aliases  # `from re import compile`: harmless by itself
@@ -81,7 +82,7 @@ class NameWalk:
         for member in self._members:
             yield from self._member_notes(member, aliases)
         for patch in self._patches:
-            if id(patch) not in self._harmless and _module_of(patch.value, aliases) in PATCHED_MODULES:
+            if id(patch) not in self._harmless and _modules_of(patch.value, aliases) & PATCHED_MODULES:
                 yield note_at("harness_patch", patch, evidence=patch.attr)
 
     def _look_at(self, level: list[ast.AST]) -> None:
@@ -156,13 +157,13 @@ class NameWalk:
             if rule is not None:
                 self._notes.append(note_at(rule, node, evidence=name))
 
-    def _member_notes(self, node: ast.Attribute, aliases: dict[str, str]) -> Iterator[Note]:
-        module = _module_of(node.value, aliases)
-        rule = MODULE_NAMES.get(module, {}).get(node.attr)
-        if rule == "starts_process" and id(node) in self._starts_interpreter:
-            rule = "starts_interpreter"
-        if rule is not None and id(node) not in self._harmless:
-            yield note_at(rule, node, evidence=f"{module}.{node.attr}")
+    def _member_notes(self, node: ast.Attribute, aliases: Aliases) -> Iterator[Note]:
+        for module in sorted(_modules_of(node.value, aliases)):
+            rule = MODULE_NAMES.get(module, {}).get(node.attr)
+            if rule == "starts_process" and id(node) in self._starts_interpreter:
+                rule = "starts_interpreter"
+            if rule is not None and id(node) not in self._harmless:
+                yield note_at(rule, node, evidence=f"{module}.{node.attr}")
 
     def _look_at_try(self, node: ast.Try | ast.TryStar) -> None:
         self.imports.see_try(node)
@@ -191,11 +192,11 @@ class NameWalk:
     }
 
 
-def _module_of(node: ast.expr, aliases: dict[str, str]) -> str:
-    """The module that an expression means: a name it was imported by, or a module found in another (`shutil.os`)."""
+def _modules_of(node: ast.expr, aliases: Aliases) -> frozenset[str]:
+    """The modules that an expression means: a name they were imported by, or one found in another (`shutil.os`)."""
     if isinstance(node, ast.Name):
-        return aliases.get(node.id, "")
-    return node.attr if isinstance(node, ast.Attribute) else ""
+        return aliases.get(node.id, frozenset())
+    return frozenset({node.attr}) if isinstance(node, ast.Attribute) else frozenset()
 
 
 def _is_own_interpreter(argument: ast.expr) -> bool:

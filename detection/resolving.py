@@ -1,4 +1,4 @@
-"""What the expressions of a script mean: dotted names such as `os.system`, through aliases and detours.
+"""What the expressions of a script mean: dotted names such as `os.system`, through aliases, containers and functions.
 
 Flow-insensitive: a name means everything that it is ever assigned. Any of its meanings counts.
 """
@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from detection.bindings import Bindings
 from detection.folding import Folder
-from detection.static_tables import IMPORTERS, RELEVANT_NAMES
+from detection.imports import Imports
+from detection.known_texts import Texts
+from detection.local_names import is_local, local_spans
+from detection.sources import Sources, callee
+from detection.static_tables import IMPORTERS, PASSING, RELEVANT_NAMES
 
-MAX_ROUNDS = 40
-"""Aliases of aliases, in the worst order. Honest scripts settle in four."""
-MAX_ELEMENTS = 100
-"""Of a display that a name may come from."""
+MAX_PASSES = 6
+"""Names that are known only by a text that is known only by a name, and so on. Honest scripts settle in two."""
+STEPS_PER_NODE = 30
+FREE_STEPS = 50_000
+"""A script's evaluations may take this much, and so much per node of it. Honest scripts need a tenth."""
 Meanings = frozenset[str]
 NOTHING: Meanings = frozenset()
 
@@ -25,48 +31,49 @@ _BARE_INTERNALS = frozenset({"subclasses", "globals", "builtins", "closure", "lo
 _FOUND_IN_OTHERS = frozenset({"os", "posix", "sys", "subprocess", "builtins", "importlib"})
 """Modules that are attributes of other modules: `shutil.os`, `random._os`."""
 _READERS = frozenset({"get", "pop", "__getitem__", "setdefault"})
+_UNWRAPPING = frozenset({"values", "items", "copy", "popitem", "popleft", "elements", "__iter__", "__next__"})
+_SAME = frozenset({"__call__", "__func__", "__wrapped__", "__get__"})
+"""Attributes that lead to the object itself, as far as it matters."""
+_APPLYING = frozenset({"builtins.map", "functools.partial", "operator.call", "itertools.starmap", "functools.reduce"})
+
+_Reader = tuple[str, ast.expr]
 
 
 class Resolver:
     """The meanings of expressions in one script."""
 
-    def __init__(self, nodes: Sequence[ast.AST], imported: dict[str, str]) -> None:
-        self._assigned: dict[str, list[ast.expr]] = {}
-        self._imported = imported
-        self._relevant = RELEVANT_NAMES | frozenset(imported.values())
-        self._bound: set[str] = set()
-        self._collect(nodes)
+    def __init__(self, nodes: Sequence[ast.AST], imports: Imports) -> None:
+        self.sources = Sources(nodes)
         self.bindings = Bindings(nodes)
         self.names_internals = any(isinstance(node, ast.Constant) and node.value in _BARE_INTERNALS for node in nodes)
         """Whether a word stands in the script that is the name of an interpreter's internal without its underscores."""
-        self.folder = Folder(self.bindings, self.meanings)
+        self.folder = Folder(self.bindings, self.meanings, len(nodes))
+        self._texts = Texts(self.folder, self.sources)
+        self.templates: dict[int, str] = {}
+        """What is known of texts by node: `detection.templates` keeps it here."""
+        self._imported: Mapping[str, Meanings] = imports.meanings()
+        self._relevant = RELEVANT_NAMES | frozenset[str]().union(*self._imported.values())
+        self._local = local_spans(nodes, _BUILTINS)
         self._names: dict[str, Meanings] = {}
         self._known: dict[int, Meanings] = {}
-        self.settled = any(not self._another_round() for _ in range(MAX_ROUNDS))
+        self._asked: set[str] = set()
+        """The names that the evaluation at hand has asked for."""
+        self._left = FREE_STEPS + STEPS_PER_NODE * len(nodes)
+        self.settled = self._settle()
         """False where a script's aliases are more tangled than any honest script's."""
 
     def meanings(self, node: ast.expr) -> Meanings:
         """Every dotted name that `node` may mean, none where it means nothing that is known."""
         key = id(node)
         if key not in self._known:
-            self._known[key] = NOTHING  # what a circle through constants finds
+            self._left -= 1
+            self._known[key] = NOTHING  # what a circle finds
             self._known[key] = self._kept(self._of(node))
         return self._known[key]
 
-    def _kept(self, found: Iterable[str]) -> Meanings:
-        """Only what a rule may ask for: so names settle, however they are tangled."""
-        return self._relevant.intersection(found)
-
-    def _another_round(self) -> bool:
-        """Let every name mean what is assigned to it, by what is known. Returns whether that changed anything."""
-        self._known.clear()
-        self.folder.forget()
-        changed = False
-        for name, values in self._assigned.items():
-            found = self._kept(meaning for value in values for meaning in self.meanings(value))
-            changed = changed or found != self._names.get(name, NOTHING)
-            self._names[name] = found
-        return changed
+    def texts(self, node: ast.expr) -> frozenset[str | None]:
+        """Every text that `node` may amount to; None among them where something about it cannot be known."""
+        return self._texts.of(node)
 
     def is_import(self, node: ast.expr) -> bool:
         """Whether `node` begins with the name of something imported: then its origin is known, and harmless."""
@@ -74,21 +81,57 @@ class Resolver:
             node = node.value
         return isinstance(node, ast.Name) and node.id in self._imported
 
-    def sources(self, name: str) -> list[ast.expr]:
-        """What a name is assigned, anywhere."""
-        return self._assigned.get(name, [])
+    def _settle(self) -> bool:
+        """Let every name mean what flows into it, until nothing changes."""
+        every = [(key, source) for key, sources in self.sources.of.items() for source in sources]
+        waiting = every
+        for _ in range(MAX_PASSES):
+            changed = self._flow(waiting)
+            self._known.clear()
+            if self._left < 0 or not changed:
+                break
+            self.folder.forget()  # names mean more now than when something could not be folded
+            self._texts.forget()
+            waiting = every
+        else:
+            return False
+        return self._left >= 0
+
+    def _flow(self, first: Iterable[_Reader]) -> bool:
+        """Evaluate sources, and again those that depend on what has changed. Returns whether anything has."""
+        waiting, queued = deque(first), {(key, id(source)) for key, source in first}
+        readers: dict[str, list[_Reader]] = {}
+        changed = False
+        while waiting and self._left >= 0:
+            key, source = waiting.popleft()
+            queued.discard((key, id(source)))
+            self._known, self._asked = {}, set()
+            found = self.meanings(source)
+            for name in self._asked:
+                readers.setdefault(name, []).append((key, source))
+            before = self._names.get(key, NOTHING)
+            if not found <= before:
+                changed = True
+                self._names[key] = before | found
+                for reader in readers.pop(key, ()):
+                    if (reader[0], id(reader[1])) not in queued:
+                        queued.add((reader[0], id(reader[1])))
+                        waiting.append(reader)
+        return changed
+
+    def _kept(self, found: Iterable[str]) -> Meanings:
+        """Only what a rule may ask for: so names settle, however they are tangled."""
+        return self._relevant.intersection(found)
+
+    def _flowing_into(self, key: str) -> Meanings:
+        self._asked.add(key)
+        return self._names.get(key, NOTHING)
 
     def _of(self, node: ast.expr) -> Iterator[str]:
         if isinstance(node, ast.Name):
             yield from self._name(node)
         elif isinstance(node, ast.Attribute):
-            owners = self.meanings(node.value)
-            if node.attr.removeprefix("_") in _FOUND_IN_OTHERS and "asyncio" not in owners:
-                yield node.attr.removeprefix("_")
-            if node.attr == "__self__" and isinstance(node.value, ast.Name) and node.value.id in _BUILTINS:
-                yield "builtins"  # a builtin function is bound to its module
-            for owner in owners:
-                yield f"{owner}.{node.attr}"
+            yield from self._attribute(node)
         elif isinstance(node, ast.Call):
             yield from self._call(node)
         elif isinstance(node, ast.Subscript):
@@ -100,72 +143,118 @@ class Resolver:
                 yield from self.meanings(part)
 
     def _name(self, node: ast.Name) -> Iterator[str]:
-        if node.id in self._imported:
-            yield self._imported[node.id]
-        yield from self._names.get(node.id, NOTHING)
+        yield from self._imported.get(node.id, NOTHING)
+        if node.id in self.sources.of:
+            yield from self._flowing_into(node.id)
         if node.id == "__builtins__":
             yield "builtins"
-        elif node.id in _BUILTINS and node.id not in self._bound and node.id not in self._assigned:
+        elif node.id in _BUILTINS and not is_local(node, self._local):
             yield f"builtins.{node.id}"
+
+    def _attribute(self, node: ast.Attribute) -> Iterator[str]:
+        owners = self.meanings(node.value)
+        if node.attr.removeprefix("_") in _FOUND_IN_OTHERS and "asyncio" not in owners:
+            yield node.attr.removeprefix("_")
+        if node.attr == "__self__" and isinstance(node.value, ast.Name) and node.value.id in _BUILTINS:
+            yield "builtins"  # a builtin function is bound to its module
+        if node.attr in _SAME:
+            yield from owners
+        for owner in owners:
+            yield f"{owner}.{node.attr}"
+        if not owners and f".{node.attr}" in self.sources.of:
+            yield from self._flowing_into(f".{node.attr}")
 
     def _call(self, node: ast.Call) -> Iterator[str]:
         for function in self.meanings(node.func):
-            yield from self._called(function, node)
+            yield from self._called(function, node.args)
+        name = callee(node.func)
+        if f"{name}()" in self.sources.of:
+            yield from self._flowing_into(f"{name}()")
         if isinstance(node.func, ast.Lambda):
             yield from self.meanings(node.func.body)
-        elif isinstance(node.func, ast.Attribute) and node.args:
-            if node.func.attr in _READERS:
-                yield from self._subscript(node.func.value, node.args[0])
-            elif node.func.attr == "__getattribute__":
-                yield from self._attribute(node.args[-2] if len(node.args) > 1 else node.func.value, node.args[-1])
-        elif isinstance(node.func, ast.Call):
-            yield from self._getter(node.func, node)
+        elif isinstance(node.func, ast.Attribute):
+            yield from self._method(node.func, node.args)
+        for maker in self._makers(node.func):
+            yield from self._made(maker, node.args)
 
-    def _called(self, function: str, node: ast.Call) -> Iterator[str]:
+    def _method(self, function: ast.Attribute, arguments: list[ast.expr]) -> Iterator[str]:
+        if function.attr in _READERS and arguments:
+            yield from self._subscript(function.value, arguments[0])
+            yield from self.meanings(arguments[-1]) if len(arguments) > 1 else ()
+        elif function.attr == "__getattribute__" and arguments:
+            yield from self._member(arguments[-2] if len(arguments) > 1 else function.value, arguments[-1])
+        elif function.attr in _UNWRAPPING:
+            yield from self.meanings(function.value)
+
+    def _called(self, function: str, arguments: Sequence[ast.expr]) -> Iterator[str]:
         yield f"{function}()"
-        if not node.args:
+        if not arguments:
             return
         if function in IMPORTERS:
-            module = self.folder.text(node.args[0])
-            if module is not None:
-                # `__import__("a.b")` gives a, `import_module("a.b")` gives a.b
-                yield module.partition(".")[0] if function.endswith("__import__") else module
-        elif function in {"builtins.getattr", "inspect.getattr_static"} and len(node.args) > 1:
-            yield from self._attribute(node.args[0], node.args[1])
-        elif function == "builtins.vars":
-            for owner in self.meanings(node.args[0]):
+            for module in self.texts(arguments[0]):
+                if module is not None:
+                    # `__import__("a.b")` gives a, `import_module("a.b")` gives a.b
+                    yield module.partition(".")[0] if function.endswith("__import__") else module
+        elif function in {"builtins.getattr", "inspect.getattr_static"} and len(arguments) > 1:
+            yield from self._member(arguments[0], arguments[1])
+            yield from self.meanings(arguments[2]) if len(arguments) > 2 else ()
+        elif function in {"builtins.vars", "inspect.getmembers"}:
+            for owner in self.meanings(arguments[0]):
                 yield f"{owner}.__dict__"
-        elif function in {"functools.partial", "importlib.reload"}:
-            yield from self.meanings(node.args[0])
+        elif function in {"operator.getitem", "_operator.getitem"} and len(arguments) > 1:
+            yield from self._subscript(arguments[0], arguments[1])
+        elif function in PASSING:
+            for argument in arguments:
+                yield from self.meanings(argument)
+        elif function in _APPLYING:
+            yield from self._applied(function, arguments)
 
-    def _attribute(self, owner: ast.expr, name: ast.expr) -> Iterator[str]:
-        text = self.folder.text(name)
-        if text is not None:
-            for meaning in self.meanings(owner):
-                yield f"{meaning}.{text}"
+    def _applied(self, function: str, arguments: Sequence[ast.expr]) -> Iterator[str]:
+        """`map(getattr, [os], ["system"])`, `reduce(getattr, ["path", "join"], os)`: a container is its elements."""
+        first, *rest = arguments
+        if function == "functools.partial":
+            yield from self.meanings(first)
+        elif function == "functools.reduce" and len(rest) > 1 and "builtins.getattr" in self.meanings(first):
+            names = self.folder.fold(rest[0])
+            if isinstance(names, tuple):
+                yield from (f"{owner}.{'.'.join(map(str, names))}" for owner in self.meanings(rest[1]))
+            yield from self._member(rest[1], rest[0])
+        else:
+            for inner in self.meanings(first):
+                yield from self._called(inner, rest)
 
-    def _getter(self, maker: ast.Call, node: ast.Call) -> Iterator[str]:
-        """`attrgetter("system")(os)`, `itemgetter("eval")(vars(builtins))`."""
-        if not (node.args and maker.args):
-            return
+    def _makers(self, function: ast.expr) -> Iterator[ast.Call]:
+        """Calls that have made the function that is called."""
+        candidates = [function]
+        if isinstance(function, ast.Name):
+            candidates = self.sources.of.get(function.id, [])[:8]
+        elif isinstance(function, ast.Attribute):
+            candidates = self.sources.of.get(f".{function.attr}", [])[:8]
+        yield from (each for each in candidates if isinstance(each, ast.Call) and each.args)
+
+    def _made(self, maker: ast.Call, arguments: list[ast.expr]) -> Iterator[str]:
+        """`attrgetter("system")(os)`, `itemgetter("eval")(vars(builtins))`, `partial(getattr, os)("system")`."""
         made = self.meanings(maker.func)
-        if "operator.attrgetter" in made:
-            yield from self._attribute(node.args[0], maker.args[0])
-        elif "operator.itemgetter" in made:
-            yield from self._subscript(node.args[0], maker.args[0])
+        if "functools.partial" in made:
+            for function in self.meanings(maker.args[0]):
+                yield from self._called(function, [*maker.args[1:], *arguments])
+        elif arguments and "operator.attrgetter" in made:
+            yield from self._member(arguments[0], maker.args[0])
+        elif arguments and "operator.itemgetter" in made:
+            yield from self._subscript(arguments[0], maker.args[0])
+
+    def _member(self, owner: ast.expr, name: ast.expr) -> Iterator[str]:
+        owners = self.meanings(owner)
+        if owners:
+            for text in self.texts(name):
+                yield from (f"{each}.{text}" for each in owners)
 
     def _subscript(self, owner: ast.expr, key: ast.expr) -> Iterator[str]:
-        text = self.folder.text(key)
-        if text is not None:
-            for meaning in self.meanings(owner):
-                yield self._item(meaning, text)
-        inside: list[ast.expr] = []
-        if isinstance(owner, ast.List | ast.Tuple):
-            inside = owner.elts
-        elif isinstance(owner, ast.Dict):
-            inside = owner.values
-        for value in inside[:MAX_ELEMENTS]:
-            yield from self.meanings(value)
+        owners = self.meanings(owner)
+        yield from owners  # an element of a container
+        if owners:
+            for text in self.texts(key):
+                yield from (self._item(each, text) for each in owners if text is not None)
 
     def _item(self, owner: str, key: str) -> str:
         """What `owner[key]` means, where `owner` is a namespace."""
@@ -176,51 +265,26 @@ class Resolver:
         if owner == "builtins":
             return f"builtins.{key}"
         if owner in {"builtins.globals()", "builtins.locals()"}:
-            return "builtins" if key == "__builtins__" else self._imported.get(key, "")
+            return "builtins" if key == "__builtins__" else min(self._imported.get(key, NOTHING), default="")
         return ""
 
-    def _collect(self, nodes: Sequence[ast.AST]) -> None:
-        for node in nodes:
-            if isinstance(node, ast.Assign):
-                for target in node.targets:
-                    self._bind(target, node.value)
-            elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value is not None:
-                self._bind(node.target, node.value)
-            elif isinstance(node, ast.AugAssign | ast.For | ast.AsyncFor | ast.comprehension):
-                self._bind_unknown(node.target)
-            elif isinstance(node, ast.With | ast.AsyncWith):
-                for item in node.items:
-                    if item.optional_vars is not None:
-                        self._bind(item.optional_vars, item.context_expr)
-            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-                self._bind_arguments(node)
 
-    def _bind_arguments(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
-        positional = [*node.args.posonlyargs, *node.args.args]
-        for argument, default in zip(reversed(positional), reversed(node.args.defaults), strict=False):
-            self._assigned.setdefault(argument.arg, []).append(default)
-        for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
-            if default is not None:
-                self._assigned.setdefault(argument.arg, []).append(default)
-        self._bound.update(argument.arg for argument in (*positional, *node.args.kwonlyargs))
-        if not isinstance(node, ast.Lambda):
-            self._bound.add(node.name)
-
-    def _bind(self, target: ast.expr, value: ast.expr) -> None:
-        if isinstance(target, ast.Name):
-            self._assigned.setdefault(target.id, []).append(value)
-        elif isinstance(target, ast.Tuple | ast.List):
-            if isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(target.elts):
-                for each, part in zip(target.elts, value.elts, strict=True):
-                    self._bind(each, part)
-            else:
-                self._bind_unknown(target)
-
-    def _bind_unknown(self, target: ast.expr) -> None:
-        self._bound.update(name.id for name in ast.walk(target) if isinstance(name, ast.Name))
-
-
-def _alternatives(node: ast.expr) -> list[ast.expr]:
-    if isinstance(node, ast.IfExp):
-        return [node.body, node.orelse]
-    return list(node.values) if isinstance(node, ast.BoolOp) else []
+def _alternatives(node: ast.expr) -> Sequence[ast.expr]:
+    """The expressions whose value, or an element of it, an expression is."""
+    match node:
+        case ast.IfExp(body=body, orelse=other):
+            return [body, other]
+        case ast.BoolOp(values=values):
+            return values
+        case ast.List(elts=elements) | ast.Tuple(elts=elements) | ast.Set(elts=elements):
+            return elements
+        case ast.Dict(values=values):
+            return values
+        case ast.ListComp(elt=element) | ast.SetComp(elt=element) | ast.GeneratorExp(elt=element):
+            return [element]
+        case ast.DictComp(value=value):
+            return [value]
+        case ast.BinOp(left=left, op=ast.Add() | ast.BitOr(), right=right):
+            return [left, right]
+        case _:
+            return []

@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import ast
 import warnings
+from dataclasses import dataclass
 
-from detection.name_walk import check_tree
+from detection.name_walk import NameWalk
 from detection.notes import Note, note
 from detection.quick_checks import parse
 from detection.source_text import fatal_note
 from detection.static_rules import static_notes
 
-_BOUNDS = frozenset({"too_deep", "too_many_nodes"})
+
+@dataclass(frozen=True)
+class Script:
+    """A script that may be analysed."""
+
+    source: bytes
+    walk: NameWalk
 
 
-def acceptable(source: bytes) -> ast.Module | Note:
-    """The tree of a script, or why there is none: what the first stage refuses is not looked at again here."""
+def acceptable(source: bytes) -> Script | Note:
+    """A script, or why it is none: what the first stage refuses is not looked at again here."""
     fatal = fatal_note(source)
     if fatal is not None:
         return fatal
     tree = parse(source)
     if not isinstance(tree, ast.Module):
         return tree
-    return next((found for found in check_tree(tree) if found["rule"] in _BOUNDS), tree)
+    walk = NameWalk()
+    return walk.through(tree) or Script(source, walk)
 
 
-def own_notes(source: bytes, tree: ast.Module) -> list[Note]:
+def own_notes(script: Script) -> list[Note]:
     """What our rules notice. Raises RecursionError and MemoryError where a script is made for that."""
-    return [*_compile_notes(source), *static_notes(tree)]
+    return [*_compile_notes(script.source), *static_notes(script.walk)]
 
 
 def _compile_notes(source: bytes) -> list[Note]:

@@ -9,6 +9,8 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+from detection.syntax_tree import within
+
 MAX_STATEMENTS = 30
 """Of one body: a longer function is no decoder."""
 MAX_LIST = 2_000
@@ -30,7 +32,7 @@ def returned(function: ast.FunctionDef | ast.Lambda, arguments: Sequence[Any], e
     local = _bound(function.args, arguments, evaluate)
     if isinstance(function, ast.Lambda):
         return evaluate(function.body, local)
-    if sum(isinstance(node, ast.stmt) for node in ast.walk(function)) > MAX_STATEMENTS:
+    if sum(isinstance(node, ast.stmt) for node in within(function)) > MAX_STATEMENTS:
         raise Unreadable
     try:
         _perform(function.body, local, evaluate)

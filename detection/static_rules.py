@@ -7,19 +7,18 @@ from collections.abc import Iterator
 
 from detection.call_rules import call_notes, path_notes, run_texts
 from detection.capabilities import correlations, inventory
-from detection.disguises import as_code, documented_code, encoded_constants, is_disguise
+from detection.disguises import Disguises, documented_code, encoded_constants
 from detection.escaped_modules import escape_notes
-from detection.imports import Imports
 from detection.model_rules import model_notes
-from detection.name_walk import check_tree
+from detection.name_walk import NameWalk
 from detection.names import ATTRIBUTES, DANGEROUS_NAMES, IMPORTS, MODULE_NAMES, PATCHED_MODULES
 from detection.notes import Note, note, note_at
+from detection.rescans import Rescans
 from detection.resolving import Resolver
 from detection.static_tables import (
     CLIMBING,
     CODE_BUILDERS,
     DETOUR_RULES,
-    GRAVE_IN_DISGUISE,
     HARNESS_MODULES,
     MODULE_LOADERS,
     NETWORK_CALLS,
@@ -27,41 +26,49 @@ from detection.static_tables import (
     PATCHABLE_MODULES,
     PROCESS_MODULES,
 )
+from detection.syntax_tree import within
 
-MAX_LAYERS = 5
-"""Encodings within encodings. What is deeper was found suspicious on the way."""
 _LITERALS = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.JoinedStr)
 
 Place = tuple[int | None, int | None]
 
 
-def static_notes(tree: ast.Module, *, layer: int = 0) -> list[Note]:
-    """Everything the rules notice in a script of acceptable size and depth."""
-    found = {(each["rule"], each["line"], each["evidence"]): each for each in _Analysis(tree, layer).notes()}
+def static_notes(walk: NameWalk, rescans: Rescans | None = None) -> list[Note]:
+    """Everything the rules notice in a script of acceptable size and depth, which was walked through."""
+    analysis = _Analysis(walk, rescans or Rescans(check_hidden))
+    found = {(each["rule"], each["line"], each["evidence"]): each for each in analysis.notes()}
     return list(found.values())
 
 
+def check_hidden(tree: ast.Module, rescans: Rescans) -> list[Note]:
+    """What both stages notice in code that was hidden in a script."""
+    walk = NameWalk()
+    refused = walk.through(tree)
+    return [refused] if refused else [*walk.notes(), *static_notes(walk, rescans)]
+
+
 class _Analysis:
-    def __init__(self, tree: ast.Module, layer: int) -> None:
-        self._tree, self._layer = tree, layer
-        self._nodes = list(ast.walk(tree))
-        self._imports = Imports.of(self._nodes)
-        self._aliases = self._imports.aliases()
-        self._resolver = Resolver(self._nodes, self._aliases)
-        self._open: set[Place] = set()
+    def __init__(self, walk: NameWalk, rescans: Rescans) -> None:
+        self._rescans = rescans
+        self._nodes = walk.nodes
+        self._imports = walk.imports
+        self._named = list(walk.notes())
+        self._aliases = self._imports.meanings()
+        self._resolver = Resolver(self._nodes, self._imports)
+        self._disguises = Disguises(self._resolver)
+        self._open = {(found["line"], found["column"]) for found in self._named}
         """Places that the quick checks have named already, because what stands there is written openly."""
 
     def notes(self) -> Iterator[Note]:
         found = list(self._single_notes())
         calls = [node for node in self._nodes if isinstance(node, ast.Call)]
         modules = self._imports.top_level_modules()
-        open_notes = [*found, *check_tree(self._tree)]
+        open_notes = [*found, *self._named]
         found += correlations(open_notes, modules, calls, self._resolver)
         yield from found
         yield from inventory([*open_notes, *found], modules, calls, self._resolver)
 
     def _single_notes(self) -> Iterator[Note]:
-        self._open = {(found["line"], found["column"]) for found in check_tree(self._tree)}
         yield from self._module_notes()
         for node in self._nodes:
             if isinstance(node, ast.expr):
@@ -75,7 +82,7 @@ class _Analysis:
         yield from self._environment_notes()
         for node, text in (*encoded_constants(self._nodes), *self._documented_code()):
             yield from self._rescan(node, text)
-        if self._resolver.folder.exhausted or not self._resolver.settled:
+        if self._resolver.folder.exhausted or not self._resolver.settled or self._rescans.exhausted:
             yield note("not_analysed")
 
     def _documented_code(self) -> Iterator[tuple[ast.expr, str]]:
@@ -138,15 +145,11 @@ class _Analysis:
             return
         if text in DANGEROUS_NAMES and not _is_written_whole(node, text):
             yield note_at("computed_name", node, evidence=text)
-        elif is_disguise(node, self._resolver):
+        elif self._disguises.hides(node):
             yield from self._rescan(node, text)
 
     def _rescan(self, node: ast.expr, text: str) -> Iterator[Note]:
-        code = as_code(text) if self._layer < MAX_LAYERS else None
-        if code is None:
-            return
-        inner = [*check_tree(code), *static_notes(code, layer=self._layer + 1)]
-        grave = sorted({found["rule"] for found in inner if found["rule"] in GRAVE_IN_DISGUISE})
+        grave = self._rescans.grave_rules(text)
         if grave:
             yield note_at("encoded_code", node, evidence=text, detail=", ".join(grave))
 
@@ -215,14 +218,14 @@ def _climb_notes(node: ast.Attribute) -> Iterator[Note]:
 
 
 def _match_args_notes(value: ast.expr) -> Iterator[Note]:
-    for part in ast.walk(value):
+    for part in within(value):
         if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value in ATTRIBUTES:
             yield note_at("hidden_introspection", part, evidence=part.value)
 
 
 def _is_written_whole(node: ast.expr, text: str) -> bool:
     """Whether the text stands in the script as one literal: `["train", "eval"][1]` hides nothing."""
-    return any(isinstance(part, ast.Constant) and part.value in (text, text.encode()) for part in ast.walk(node))
+    return any(isinstance(part, ast.Constant) and part.value in (text, text.encode()) for part in within(node))
 
 
 def _is_none(node: ast.expr) -> bool:

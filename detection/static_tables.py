@@ -149,10 +149,22 @@ SENSITIVE_MODULES = frozenset(
     | {"importlib", "inspect", "gc", "types"}
 )
 """Modules that nobody has a reason to name in pieces."""
+PASSING = frozenset(
+    {f"builtins.{name}" for name in ("next", "iter", "list", "tuple", "set", "dict", "reversed", "sorted", "zip", "enumerate")}
+    | {f"builtins.{name}" for name in ("frozenset", "filter", "max", "min", "staticmethod", "classmethod", "property")}
+    | {f"itertools.{name}" for name in ("chain", "cycle", "repeat", "islice", "chain.from_iterable", "tee")}
+    | {"copy.copy", "copy.deepcopy", "types.SimpleNamespace", "types.MappingProxyType", "collections.ChainMap"}
+    | {"collections.deque", "importlib.reload", "typing.cast", "contextlib.nullcontext", "weakref.proxy", "weakref.ref"}
+    | {"functools.lru_cache", "functools.cache", "functools.wraps", "collections.OrderedDict", "operator.methodcaller"}
+    | {"collections.defaultdict", "asyncio.to_thread", "inspect.unwrap"}
+)
+"""Functions whose result is their argument, or holds it."""
 ENVIRONMENT_READERS = frozenset({"os.getenv", "os.environ.get", "os.environ.setdefault"})
 _HELPERS = frozenset(
     {"builtins.getattr", "builtins.setattr", "builtins.vars", "builtins.globals()", "builtins.locals()", "builtins.map"}
-    | {"functools.partial", "operator.itemgetter", "sys.modules", "importlib", "os.environ"}
+    | {"functools.partial", "operator.itemgetter", "sys.modules", "importlib", "os.environ", "operator.getitem"}
+    | {"functools.reduce", "operator.call", "itertools.starmap", "inspect.getmembers", "_operator.getitem"}
+    | PASSING
 )
 """Names through which others are reached."""
 

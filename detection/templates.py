@@ -8,11 +8,19 @@ import re
 from detection.resolving import Resolver
 
 MAX_PIECES = 50
+MAX_LENGTH = 2_000
 _FIELD = re.compile(r"\{[^{}]*\}|%[sdri]")
 
 
 def template(node: ast.expr, resolver: Resolver) -> str:
     """`f"/proc/{os.getppid()}/environ"` as `/proc/*/environ`; `*` alone where nothing is known."""
+    key = id(node)
+    if key not in resolver.templates:
+        resolver.templates[key] = _template(node, resolver)[:MAX_LENGTH]
+    return resolver.templates[key]
+
+
+def _template(node: ast.expr, resolver: Resolver) -> str:
     known = resolver.folder.fold(node)
     if isinstance(known, str):
         return known

@@ -66,12 +66,21 @@ DETOURS = (
     ),
     Rule(
         id="computed_attribute",
-        severity=MEDIUM,
-        why="Reads a module's attribute by a name that nobody can know.",
+        severity=HIGH,
+        why="Reads an attribute of a module that reaches the system, by a name that nobody can know.",
         instead="Choose from a dict of functions.",
         technique="T1027",
         noticed=b"import os\ndef f(name):\n    return getattr(os, name)",
         left_alone=b"import math\ndef f(name):\n    return getattr(math, name)",
+    ),
+    Rule(
+        id="computed_internal",
+        severity=MEDIUM,
+        why="Reads an attribute between double underscores by a name that nobody can know.",
+        instead="Choose from a dict of functions.",
+        technique="T1027",
+        noticed=b"def f(x, name):\n    return getattr(x, f'__{name}__')",
+        left_alone=b"def f(x, name):\n    return getattr(x, f'score_{name}')",
     ),
     Rule(
         id="computed_import",

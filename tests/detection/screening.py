@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from detection.quick_checks import quick_checks
-from detection.script_analysis import acceptable, own_notes
+from detection.script_analysis import Script, acceptable, own_notes
 from detection.stage_reports import finding_of
 from domain.findings import Finding
 
@@ -29,10 +28,10 @@ MODULES = frozenset(sys.stdlib_module_names) | {
 def own_findings(source: bytes) -> list[Finding]:
     """What both stages find. Any exception of theirs is a bug."""
     notes = list(quick_checks(source, MODULES).findings)
-    tree = acceptable(source)
-    if isinstance(tree, ast.Module):
+    script = acceptable(source)
+    if isinstance(script, Script):
         with _deep_recursion():
-            notes += own_notes(source, tree)
+            notes += own_notes(script)
     return [finding_of(each) for each in notes]
 
 

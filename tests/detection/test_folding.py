@@ -6,12 +6,13 @@ import pytest
 
 from detection.imports import Imports
 from detection.resolving import Resolver
+from detection.syntax_tree import all_nodes
 
 
 def folded(expression: str, before: str = "") -> object:
     tree = ast.parse(f"import base64, codecs, zlib, binascii, os\n{before}\nresult = {expression}")
-    nodes = list(ast.walk(tree))
-    resolver = Resolver(nodes, Imports.of(nodes).aliases())
+    nodes = all_nodes(tree)
+    resolver = Resolver(nodes, Imports.of(nodes))
     last = tree.body[-1]
     assert isinstance(last, ast.Assign)
     return resolver.folder.fold(last.value)

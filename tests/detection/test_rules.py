@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ast
 import sys
 import warnings
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ from detection.quick_checks import quick_checks
 from detection.rule_page import page
 from detection.rule_tables.rule import Rule
 from detection.rules import BANDIT, BEHAVIOUR, LEARNED, QUICK_CHECKS, RULES, STATIC_ANALYSIS
-from detection.script_analysis import acceptable, own_notes
+from detection.script_analysis import Script, acceptable, own_notes
 from detection.static_tables import DETOUR_RULES, GRAVE_IN_DISGUISE
 
 if TYPE_CHECKING:
@@ -28,9 +27,9 @@ def quick_rules(script: bytes) -> set[str]:
 
 
 def static_rules(script: bytes) -> set[str]:
-    tree = acceptable(script)
-    assert isinstance(tree, ast.Module)
-    return {found["rule"] for found in own_notes(script, tree)}
+    accepted = acceptable(script)
+    assert isinstance(accepted, Script)
+    return {found["rule"] for found in own_notes(accepted)}
 
 
 def bandit_tests(script: bytes, bandit: Bandit) -> set[str]:

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import ast
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detection.quick_checks import parse
-from detection.static_rules import static_notes
+from detection.script_analysis import Script, acceptable, own_notes
 
 WORDS = [
     "os",
@@ -57,15 +54,17 @@ WORDS += [
 
 
 def rules(script: str) -> set[str]:
-    return {found["rule"] for found in static_notes(ast.parse(script))}
+    accepted = acceptable(script.encode())
+    assert isinstance(accepted, Script)
+    return {found["rule"] for found in own_notes(accepted)}
 
 
 @settings(max_examples=300)
 @given(st.lists(st.sampled_from(WORDS), max_size=25).map("".join))
 def test_no_program_makes_the_rules_raise(script: str):
-    tree = parse(script.encode())
+    accepted = acceptable(script.encode())
 
-    assert not isinstance(tree, ast.Module) or isinstance(static_notes(tree), list)
+    assert not isinstance(accepted, Script) or isinstance(own_notes(accepted), list)
 
 
 @pytest.mark.parametrize(

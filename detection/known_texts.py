@@ -1,0 +1,138 @@
+"""Every text that an expression may amount to, by all that flows into its names. Standard library only."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from itertools import product
+from typing import Any, cast
+
+from detection.folding import Folder
+from detection.sources import Sources, callee
+
+MAX_TEXTS = 500
+"""Of one expression. What may be more is not known."""
+MAX_LENGTH = 4096
+MAX_DEPTH = 40
+Known = frozenset[str | None]
+UNKNOWN: Known = frozenset({None})
+
+
+class Texts:
+    """The possible texts of a script's expressions. None among them: something about it only a run would tell."""
+
+    def __init__(self, folder: Folder, sources: Sources) -> None:
+        self._folder, self._sources = folder, sources
+        self._known: dict[int, Known] = {}
+        self._depth = 0
+
+    def forget(self) -> None:
+        """Start anew, as the folder does."""
+        self._known.clear()
+
+    def of(self, node: ast.expr) -> Known:
+        """The texts of `node`; those of its elements, where it is a container."""
+        key = id(node)
+        if key not in self._known:
+            if self._depth >= MAX_DEPTH:
+                return UNKNOWN
+            self._known[key] = frozenset()  # what a circle adds
+            self._depth += 1
+            try:
+                self._known[key] = _capped(self._of(node))
+            finally:
+                self._depth -= 1
+        return self._known[key]
+
+    def _of(self, node: ast.expr) -> Iterator[str | None]:
+        value = self._folder.fold(node)
+        yield from _flat(value)
+        match node:
+            case ast.Name(id=name):
+                yield from self._flowing_into(name, known=value is not None)
+            case ast.Attribute(attr=name):
+                yield from self._flowing_into(f".{name}", known=value is not None)
+            case ast.IfExp(body=one, orelse=two):
+                yield from self.of(one) | self.of(two)
+            case _ if value is None:
+                yield from self._of_parts(node)
+            case _:
+                pass
+
+    def _flowing_into(self, key: str, *, known: bool) -> Iterator[str | None]:
+        sources = self._sources.of.get(key, ())
+        for source in sources:
+            yield from self.of(source)
+        if not sources and not known:
+            yield None
+
+    def _of_parts(self, node: ast.expr) -> Iterator[str | None]:
+        match node:
+            case ast.Subscript(value=inner) | ast.NamedExpr(value=inner) | ast.Starred(value=inner):
+                yield from self.of(inner)
+            case ast.Await(value=inner):
+                yield from self.of(inner)
+            case ast.BoolOp(values=parts) | ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts):
+                yield from self._any(parts)
+            case ast.Dict(keys=keys, values=values):
+                yield from self._any([*(key for key in keys if key is not None), *values])
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                yield from self._joined([left, right])
+            case ast.JoinedStr(values=parts):
+                yield from self._joined([each.value if isinstance(each, ast.FormattedValue) else each for each in parts])
+            case ast.Call(func=function):
+                yield from self._called(node, function)
+            case _:
+                yield None
+
+    def _called(self, node: ast.Call, function: ast.expr) -> Iterator[str | None]:
+        results = self._sources.of.get(f"{callee(function)}()")
+        if results:
+            yield from self._any(results)
+        elif isinstance(function, ast.Attribute) and function.attr in _READERS:
+            yield from self.of(function.value)
+        elif isinstance(function, ast.Name) and function.id in _PASSING and node.args:
+            yield from self.of(node.args[0])
+        else:
+            yield None
+
+    def _any(self, nodes: Iterable[ast.expr]) -> Iterator[str | None]:
+        for node in nodes:
+            yield from self.of(node)
+
+    def _joined(self, parts: list[ast.expr]) -> Iterator[str | None]:
+        several = [self.of(part) for part in parts]
+        size = 1
+        for each in several:
+            size *= max(len(each), 1)
+            if None in each or size > MAX_TEXTS:
+                yield None
+                return
+        yield from ("".join(cast("tuple[str, ...]", pieces)) for pieces in product(*several))
+
+
+_READERS = frozenset({"get", "pop", "values", "keys", "items", "copy"})
+_PASSING = frozenset({"str", "list", "tuple", "set", "sorted", "reversed", "iter", "next", "dict", "max", "min"})
+
+
+def _flat(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, bytes):
+        yield value.decode("utf-8", "replace")
+    elif isinstance(value, tuple):
+        for each in cast("tuple[Any, ...]", value):
+            yield from _flat(each)
+    elif isinstance(value, dict):
+        for pair in cast("dict[Any, Any]", value).items():
+            yield from _flat(pair)
+
+
+def _capped(texts: Iterable[str | None]) -> Known:
+    found: set[str | None] = set()
+    for text in texts:
+        if len(found) >= MAX_TEXTS:
+            found.add(None)
+            break
+        found.add(text if text is None or len(text) <= MAX_LENGTH else None)
+    return frozenset(found)

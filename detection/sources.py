@@ -1,0 +1,248 @@
+"""What may flow into each name of a script, wherever that happens. Standard library only.
+
+Keys are texts: `x` for every variable of that name, `.x` for that attribute of whatever object, `x()` for what functions
+called so return. Scopes and order play no part, and a container is what was put into it: any of the sources may be meant.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from detection.local_names import own_nodes
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_ADDERS = frozenset({"append", "add", "extend", "insert", "update", "setdefault", "appendleft", "put", "put_nowait"})
+_ADDERS_TOO = frozenset({"push", "send", "set", "__setitem__", "__setattr__", "register", "extendleft"})
+_READERS = frozenset({"get", "pop", "__getitem__", "popleft"})
+_NAMESPACES = frozenset({"globals", "locals", "vars"})
+
+
+class Sources:
+    """Every assignment of a script, those by calls, loops, patterns and results included."""
+
+    def __init__(self, nodes: Sequence[ast.AST]) -> None:
+        self.of: dict[str, list[ast.expr]] = {}
+        self._seen: set[tuple[str, int]] = set()
+        self._parameters: dict[str, _Parameters] = {}
+        self._methods: set[int] = set()
+        for node in nodes:
+            if isinstance(node, ast.ClassDef):
+                self._see_class(node)
+        for node in nodes:
+            self._see(node)
+        calls = [node for node in nodes if isinstance(node, ast.Call)]
+        for _ in range(2):  # once more for functions that were handed to functions
+            for call in calls:
+                self._bind_arguments(call)
+
+    def _see(self, node: ast.AST) -> None:
+        if isinstance(node, _Function):
+            self._see_function(node)
+            return
+        for target, value in bound_by(node):
+            self._bind(target, value)
+        if isinstance(node, ast.Call):
+            self._see_call(node)
+
+    def _see_class(self, node: ast.ClassDef) -> None:
+        for statement in node.body:
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+                plain = any(isinstance(each, ast.Name) and each.id == "staticmethod" for each in statement.decorator_list)
+                if not plain:
+                    self._methods.add(id(statement))
+                if statement.name in {"__init__", "__new__"}:
+                    self._remember(node.name, statement)
+                for value in _results(statement) if statement.decorator_list else ():
+                    self._add(f".{statement.name}", value)
+            for target, value in bound_by(statement):
+                if isinstance(target, ast.Name):
+                    self._add(f".{target.id}", value)
+
+    def _see_function(self, node: _Function) -> None:
+        positional = [*node.args.posonlyargs, *node.args.args]
+        for argument, default in zip(reversed(positional), reversed(node.args.defaults), strict=False):
+            self._add(argument.arg, default)
+        for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+            if default is not None:
+                self._add(argument.arg, default)
+        if not isinstance(node, ast.Lambda):
+            self._remember(node.name, node)
+            for value in _results(node):
+                self._add(f"{node.name}()", value)
+
+    def _remember(self, name: str, function: _Function) -> None:
+        known = self._parameters.setdefault(name, _Parameters())
+        known.add(function.args, skipped=1 if id(function) in self._methods else 0)
+
+    def _see_call(self, node: ast.Call) -> None:
+        for keyword in node.keywords:
+            if keyword.arg is not None:
+                self._add(f".{keyword.arg}", keyword.value)
+        if isinstance(node.func, ast.Lambda):
+            parameters = _Parameters()
+            parameters.add(node.func.args)
+            self._pass_on(node, parameters)
+        elif isinstance(node.func, ast.Attribute) and node.func.attr in _ADDERS | _ADDERS_TOO:
+            for argument in node.args:
+                self._bind(node.func.value, argument)
+        elif isinstance(node.func, ast.Name) and node.func.id == "setattr" and len(node.args) == 3:
+            if isinstance(node.args[1], ast.Constant) and isinstance(node.args[1].value, str):
+                self._add(f".{node.args[1].value}", node.args[2])
+
+    def _bind(self, target: ast.expr, value: ast.expr) -> None:
+        if isinstance(target, ast.Name):
+            self._add(target.id, value)
+        elif isinstance(target, ast.Attribute):
+            self._add(f".{target.attr}", value)
+        elif isinstance(target, ast.Starred):
+            self._bind(target.value, value)
+        elif isinstance(target, ast.Subscript):
+            self._bind_item(target, value)
+        elif isinstance(target, ast.Tuple | ast.List):
+            parts = value.elts if isinstance(value, ast.Tuple | ast.List) else []
+            matching = len(parts) == len(target.elts) and not any(isinstance(each, ast.Starred) for each in parts)
+            for number, each in enumerate(target.elts):
+                self._bind(each, parts[number] if matching else value)
+
+    def _bind_item(self, target: ast.Subscript, value: ast.expr) -> None:
+        owner, key = target.value, target.slice
+        if isinstance(owner, ast.Call) and isinstance(owner.func, ast.Name) and owner.func.id in _NAMESPACES:
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                self._add(key.value, value)
+        else:
+            self._bind(owner, value)
+
+    def _add(self, key: str, value: ast.expr) -> None:
+        if (key, id(value)) in self._seen or isinstance(value, ast.Constant) and value.value is None:
+            return
+        self._seen.add((key, id(value)))
+        self.of.setdefault(key, []).append(value)
+        for function in _functions_in(value):
+            self._add(f"{key}()", function.body)
+            self._parameters.setdefault(key.removeprefix("."), _Parameters()).add(function.args)
+
+    def _bind_arguments(self, node: ast.Call) -> None:
+        name = callee(node.func)
+        own = self._parameters.get(name)
+        if own is not None:
+            self._pass_on(node, own)
+        elif not name:
+            return
+        for source in self.of.get(name, ())[:_MAX_ALIASES]:
+            other = self._parameters.get(source.id) if isinstance(source, ast.Name) else None
+            if other is not None and other is not own:
+                self._pass_on(node, other)
+                self._add(f"{name}()", ast.copy_location(ast.Call(source, node.args, node.keywords), node))
+
+    def _pass_on(self, node: ast.Call, parameters: _Parameters) -> None:
+        for number, argument in enumerate(node.args):
+            if isinstance(argument, ast.Starred):
+                names, value = parameters.every(), argument.value
+            else:
+                names, value = parameters.at(number), argument
+            for name in names:
+                self._add(name, value)
+        for keyword in node.keywords:
+            for name in parameters.named(keyword.arg):
+                self._add(name, keyword.value)
+
+
+_MAX_ALIASES = 8
+
+
+class _Parameters:
+    """The parameters of all functions of one name, by position."""
+
+    def __init__(self) -> None:
+        self._positions: list[dict[str, None]] = []
+        self._rest: dict[str, None] = {}
+        self._named: dict[str, None] = {}
+
+    def add(self, arguments: ast.arguments, skipped: int = 0) -> None:
+        positional = [*arguments.posonlyargs, *arguments.args]
+        for number, argument in enumerate(positional[skipped:]):
+            if number == len(self._positions):
+                self._positions.append({})
+            self._positions[number][argument.arg] = None
+        for argument in (*positional, *arguments.kwonlyargs):
+            self._named[argument.arg] = None
+        for rest in (arguments.vararg, arguments.kwarg):
+            if rest is not None:
+                self._rest[rest.arg] = None
+
+    def at(self, number: int) -> tuple[str, ...]:
+        here = self._positions[number] if number < len(self._positions) else {}
+        return (*here, *self._rest)
+
+    def named(self, name: str | None) -> tuple[str, ...]:
+        """Where a keyword argument arrives; None: any of them."""
+        if name is None:
+            return self.every()
+        return (name,) if name in self._named else tuple(self._rest)
+
+    def every(self) -> tuple[str, ...]:
+        return (*self._named, *self._rest)
+
+
+def callee(function: ast.expr) -> str:
+    """The last name of what is called, none where it has no name."""
+    while True:
+        if isinstance(function, ast.Name):
+            return function.id
+        if isinstance(function, ast.Attribute):
+            return callee(function.value) if function.attr == "__call__" else function.attr
+        if isinstance(function, ast.Subscript):
+            function = function.value
+        elif isinstance(function, ast.Call) and isinstance(function.func, ast.Attribute):
+            if function.func.attr not in _READERS:
+                return ""
+            function = function.func.value
+        else:
+            return ""
+
+
+def bound_by(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Targets and values of a node that assigns something."""
+    if isinstance(node, ast.Assign):
+        yield from ((target, node.value) for target in node.targets)
+    elif isinstance(node, ast.AnnAssign | ast.NamedExpr | ast.AugAssign):
+        if node.value is not None:
+            yield node.target, node.value
+    elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+        yield node.target, node.iter
+    elif isinstance(node, ast.With | ast.AsyncWith):
+        yield from ((each.optional_vars, each.context_expr) for each in node.items if each.optional_vars is not None)
+    elif isinstance(node, ast.Match):
+        for case in node.cases:
+            yield from _captured(case.pattern, node.subject)
+
+
+def _captured(pattern: ast.pattern, subject: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """What the names of a pattern stand for."""
+    name = getattr(pattern, "name", None) or getattr(pattern, "rest", None)
+    if isinstance(name, str):
+        yield ast.copy_location(ast.Name(name, ast.Store()), pattern), subject
+    if isinstance(pattern, ast.MatchAs) and pattern.pattern is not None:
+        yield from _captured(pattern.pattern, subject)
+    elif isinstance(pattern, ast.MatchClass):
+        for attribute, inner in zip(pattern.kwd_attrs, pattern.kwd_patterns, strict=True):
+            yield from _captured(inner, ast.copy_location(ast.Attribute(subject, attribute, ast.Load()), pattern))
+    if isinstance(pattern, ast.MatchClass | ast.MatchMapping | ast.MatchSequence | ast.MatchOr):
+        for inner in pattern.patterns:
+            yield from _captured(inner, subject)
+
+
+def _functions_in(value: ast.expr) -> Iterator[ast.Lambda]:
+    if isinstance(value, ast.Lambda):
+        yield value
+    elif isinstance(value, ast.Dict):
+        yield from (each for each in value.values if isinstance(each, ast.Lambda))
+    elif isinstance(value, ast.List | ast.Tuple):
+        yield from (each for each in value.elts if isinstance(each, ast.Lambda))
+
+
+def _results(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.expr]:
+    for node in own_nodes(function.body):
+        if isinstance(node, ast.Return | ast.Yield | ast.YieldFrom) and node.value is not None:
+            yield node.value
