@@ -6,9 +6,14 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 
-from detection.disguises import as_code
-from detection.names import ATTRIBUTES, MODULE_NAMES, PATCHED_MODULES
+from detection.decoders import DECODERS
+from detection.disguises import MIN_ENCODED, as_code
+from detection.exhaustion_rules import limit_notes, signal_notes
+from detection.names import ATTRIBUTES, IMPORTS, MODULE_NAMES, PATCHED_MODULES
+from detection.namespace_rules import key_notes
+from detection.network_addresses import is_public_address, names_metadata_service
 from detection.notes import Note, note_at
+from detection.reaching import MODEL, is_made_from_answers, reached_from
 from detection.resolving import Meanings, Resolver
 from detection.sensitive_paths import (
     is_container_engine,
@@ -16,8 +21,8 @@ from detection.sensitive_paths import (
     is_kernel_interface,
     is_other_process,
     is_persistent,
-    names_metadata_service,
 )
+from detection.sources import callee
 from detection.static_tables import (
     ATTRIBUTE_GETTERS,
     CLIMBING,
@@ -29,11 +34,15 @@ from detection.static_tables import (
     FORMAT_FIELD,
     GUARDED_MODULES,
     IMPORTERS,
+    INTERPRETERS,
     NETWORK_CALLS,
     OBJECT_LOADERS,
     OBJECT_TAGS,
+    PATCHABLE_MODULES,
+    RAW_NETWORK_CALLS,
     SENSITIVE_MODULES,
     SYSTEM_FILES,
+    TEMPLATE_RUNNERS,
     TEXT_RUNNERS,
     UNPICKLERS,
 )
@@ -55,6 +64,8 @@ def call_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     for names, rule in _BY_NAME:
         if called & names:
             yield from rule(node, resolver)
+    if isinstance(node.func, ast.Attribute) and node.func.attr in {"get", "__getitem__"} and node.args:
+        yield from key_notes(node.func.value, node.args[0], resolver)
     if "builtins.getattr" in called or "builtins.setattr" in called:
         yield from _attribute_notes(node, resolver, called)
     if isinstance(node.func, ast.Attribute):
@@ -75,6 +86,10 @@ def _attribute_notes(node: ast.Call, resolver: Resolver, called: Meanings) -> It
     owners = resolver.meanings(node.args[0])
     texts = resolver.texts(node.args[1])
     if "builtins.setattr" in called:
+        if owners & {f"{MODEL}.__class__", MODEL}:
+            yield note_at("forges_harness", node, evidence=MODEL)
+        elif libraries := owners & PATCHABLE_MODULES:
+            yield note_at("patches_library", node, evidence=min(libraries))
         if owners & PATCHED_MODULES and not _is_none(node.args[-1]):
             yield note_at("forges_harness", node, evidence=f"setattr {min(filter(None, texts), default='')}")
         return
@@ -93,8 +108,11 @@ def _import_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     modules = resolver.texts(node.args[0])
     if None in modules:
         yield note_at("computed_import", node)
+        if is_made_from_answers(node.args[0], resolver):
+            yield note_at("answer_as_code", node)
     for module in sorted(filter(None, modules)):
-        if module.partition(".")[0] in SENSITIVE_MODULES and not _is_written(node.args[0], module):
+        top = module.partition(".")[0]
+        if top in IMPORTS or (top in SENSITIVE_MODULES and not _is_written(node.args[0], module)):
             yield note_at("hidden_import", node, evidence=module)
 
 
@@ -123,24 +141,60 @@ def _one_path_notes(node: ast.expr, path: str) -> Iterator[Note]:
 
 
 def _network_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
-    texts = list(_texts([*node.args, *(keyword.value for keyword in node.keywords)], resolver))
+    arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+    texts = [*_texts(arguments, resolver), *(str(number) for each in arguments for number in resolver.integers(each))]
     if any(map(is_container_engine, texts)):
         yield note_at("sensitive_file", node, evidence=next(filter(is_container_engine, texts)))
     if any(map(names_metadata_service, texts)):
         yield note_at("metadata_service", node, evidence=next(filter(names_metadata_service, texts)))
-    yield note_at("network_use", node, evidence=min(resolver.meanings(node.func) & NETWORK_CALLS))
+    called = min(resolver.meanings(node.func) & NETWORK_CALLS)
+    raw = resolver.meanings(node.func) & RAW_NETWORK_CALLS
+    public = next(filter(is_public_address, texts), None)
+    if raw:
+        yield note_at("raw_network", node, evidence=min(raw))
+    elif public is not None:
+        yield note_at("raw_network", node, evidence=public)
+    else:
+        yield note_at("network_use", node, evidence=called)
 
 
 def _descriptor_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
-    number = resolver.folder.fold(node.args[0]) if node.args else None
-    if isinstance(number, int) and number > 2:
-        yield note_at("foreign_descriptor", node, evidence=str(number))
+    numbers = resolver.integers(node.args[0]) if node.args else frozenset[int]()
+    if foreign := sorted(number for number in numbers if number > 2):
+        yield note_at("foreign_descriptor", node, evidence=str(foreign[0]))
 
 
 def _pickle_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
-    literal = bool(node.args) and isinstance(resolver.folder.fold(node.args[0]), bytes | str)
-    loads = min(resolver.meanings(node.func) & UNPICKLERS).endswith("loads")
-    yield note_at("unpickles_literal" if literal and loads else "unpickles", node)
+    if not node.args:
+        return
+    if is_made_from_answers(node.args[0], resolver):
+        yield note_at("answer_as_code", node)
+    elif _is_decoded(node.args[0], resolver):
+        yield note_at("unpickles_literal", node)
+    else:
+        yield note_at("unpickles", node)
+
+
+def _is_decoded(node: ast.expr, resolver: Resolver) -> bool:
+    """Whether a value comes from the script's own text, or from what was hidden in some text."""
+    if isinstance(resolver.folder.fold(node), bytes):
+        return True
+    parts = list(reached_from(node, resolver))
+    written = (part.value for part in parts if isinstance(part, ast.Constant))
+    if any(isinstance(each, str) and len(each) >= MIN_ENCODED and as_code(each) is None for each in written) and any(
+        isinstance(part, ast.Call) and resolver.meanings(part.func) & DECODERS.keys() for part in parts
+    ):
+        return True
+    pickled = any(isinstance(part, ast.Call) and callee(part.func) in {"dumps", "dump"} for part in parts)
+    return not pickled and any(isinstance(part, ast.Constant) and isinstance(part.value, bytes) for part in parts)
+
+
+def _array_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`numpy.load(file, allow_pickle=True)`, `torch.load(file, weights_only=False)`: unpickling by another name."""
+    asked = {each.arg: each.value for each in node.keywords}
+    allowed = asked.get("allow_pickle")
+    if (isinstance(allowed, ast.Constant) and allowed.value is True) or "weights_only" in asked:
+        yield from _pickle_notes(node, resolver)
 
 
 def run_texts(node: ast.Call, resolver: Resolver) -> Iterator[str]:
@@ -154,12 +208,16 @@ def run_texts(node: ast.Call, resolver: Resolver) -> Iterator[str]:
 
 
 def _runner_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    if any(is_made_from_answers(argument, resolver) for argument in node.args[:2]):
+        yield note_at("answer_as_code", node)
     for text in run_texts(node, resolver):
         if as_code(text) is not None:
             yield note_at("text_as_code", node, evidence=text)
 
 
 def _object_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    if node.args and is_made_from_answers(node.args[0], resolver):
+        yield note_at("answer_as_code", node)
     parts = (part.value for argument in node.args for part in within(argument) if isinstance(part, ast.Constant))
     texts = [*_texts(node.args, resolver), *(part for part in parts if isinstance(part, str))]
     for text in texts:
@@ -241,14 +299,11 @@ def _texts(nodes: list[ast.expr], resolver: Resolver, *, follow: bool = True) ->
     `follow` one name to the sum that it stands for.
     """
     for node in nodes:
-        value = resolver.folder.fold(node)
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, tuple):
-            yield from (part for part in value if isinstance(part, str))
-        elif isinstance(value, bytes):
-            yield value.decode("utf-8", "replace")
-        elif isinstance(node, ast.Name):
+        known = resolver.texts(node)
+        yield from sorted(filter(None, known))
+        if None not in known:
+            continue
+        if isinstance(node, ast.Name):
             source = resolver.bindings.value_of(node) if follow else None
             if source is not None:
                 yield from _texts(_pieces(source, resolver), resolver, follow=False)
@@ -282,6 +337,19 @@ def _is_none(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
 
 
+def _interpreter_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """Answers that are handed to a child process, by whatever argument."""
+    if any(is_made_from_answers(each, resolver) for each in (*node.args, *(each.value for each in node.keywords))):
+        yield note_at("answer_as_code", node)
+
+
+def _path_entry_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`sys.path.insert(0, "/tmp")`: whoever writes there decides what an import means."""
+    for text in _texts(node.args[-1:], resolver):
+        if text.startswith(("/tmp", "/var/tmp", "/dev/shm", "/home", "/root")):  # noqa: S108
+            yield note_at("loads_foreign_code", node, evidence=text)
+
+
 _BY_NAME: tuple[tuple[frozenset[str], Callable[[ast.Call, Resolver], Iterator[Note]]], ...] = (
     (IMPORTERS, _import_notes),
     (FILE_CALLS, _file_notes),
@@ -295,4 +363,10 @@ _BY_NAME: tuple[tuple[frozenset[str], Callable[[ast.Call, Resolver], Iterator[No
     (OBJECT_LOADERS, _object_notes),
     (frozenset({"importlib.util.spec_from_file_location", "importlib.machinery.SourceFileLoader"}), _loader_notes),
     (frozenset({"os.symlink", "os.link"}), _link_notes),
+    (frozenset({"numpy.load", "torch.load"}), _array_notes),
+    (frozenset({"signal.signal"}), signal_notes),
+    (frozenset({"resource.setrlimit"}), limit_notes),
+    (frozenset({"sys.path.insert", "sys.path.append", "site.addsitedir"}), _path_entry_notes),
+    (INTERPRETERS, _interpreter_notes),
+    (TEMPLATE_RUNNERS, _interpreter_notes),
 )

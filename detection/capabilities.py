@@ -9,17 +9,18 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 
 from detection.notes import Note, note, note_at
+from detection.reaching import is_made_from_answers
 from detection.resolving import Resolver
 from detection.static_tables import FILE_CALLS, NETWORK_MODULES, PROCESS_MODULES, RAW_NETWORK_CALLS
 from detection.syntax_tree import within
 
 CAPABILITY_RULES: Mapping[str, frozenset[str]] = {
-    "network": frozenset({"network_use", "uses_network_modules", "metadata_service"}),
+    "network": frozenset({"network_use", "raw_network", "uses_network_modules", "metadata_service"}),
     "processes": frozenset(
         {"starts_process", "starts_interpreter", "signals_process", "hidden_process", "star_import"}
         | {"changes_privileges", "uses_process_modules"}
     ),
-    "environment": frozenset({"reads_credentials", "sends_environment"}),
+    "environment": frozenset({"reads_credentials", "takes_environment"}),
     "dynamic code": frozenset(
         {"dynamic_code", "hidden_dynamic_code", "code_loading", "text_as_code", "loads_module_file", "hidden_import"}
         | {"computed_import", "encoded_code", "unpickles", "unpickles_literal"}
@@ -37,9 +38,6 @@ CAPABILITY_RULES: Mapping[str, frozenset[str]] = {
 """Which findings show which ability."""
 _RECORD = ("score", "result", "accuracy", "pass", "status")
 _WRITES_RESULT = frozenset({"os.write", "builtins.print", "sys.stdout.write", "sys.__stdout__.write"})
-_REMOVERS = frozenset({"os.remove", "os.unlink", "os.rmdir", "shutil.rmtree", "pathlib.Path().unlink"})
-_WALKERS = frozenset({"os.walk", "os.scandir", "os.listdir", "glob.glob", "glob.iglob", "pathlib.Path().rglob"})
-_ROOTS = frozenset({"/", "/*", "/**", "/home", "/root", "/etc", "/usr", "/var", "~", "~/"})
 
 
 def inventory(
@@ -73,10 +71,16 @@ def correlations(
             if names & _WRITES_RESULT and _says_score(call):
                 yield note_at("forges_result", call)
                 break
-    if any(names & _REMOVERS for _, names in called):
-        yield from _destruction(called, resolver)
+    if rules & {"computed_import", "loads_module_file"}:
+        writing = (call for call, _ in called if _writes(call) and is_made_from_answers(call.args[0], resolver))
+        if (written := next(writing, None)) is not None:
+            yield note_at("answer_as_code", written)
     if modules & {"site", "sysconfig"}:
         yield from _start_up_files(called)
+
+
+def _writes(call: ast.Call) -> bool:
+    return bool(call.args) and isinstance(call.func, ast.Attribute) and call.func.attr in {"write", "write_text"}
 
 
 def _says_score(call: ast.Call) -> bool:
@@ -92,15 +96,6 @@ def _says_score(call: ast.Call) -> bool:
 def _is_record(value: str | bytes) -> bool:
     text = value if isinstance(value, str) else value.decode("utf-8", "replace")
     return "{" in text and any(word in text.lower() for word in _RECORD)
-
-
-def _destruction(called: Sequence[tuple[ast.Call, frozenset[str]]], resolver: Resolver) -> Iterator[Note]:
-    for call, names in called:
-        if names & (_WALKERS | {"shutil.rmtree"}) and call.args:
-            start = resolver.folder.text(call.args[0])
-            if start in _ROOTS:
-                yield note_at("destroys_files", call, evidence=start)
-                return
 
 
 def _start_up_files(called: Sequence[tuple[ast.Call, frozenset[str]]]) -> Iterator[Note]:

@@ -11,7 +11,9 @@ import html
 import json
 import lzma
 import operator
+import posixpath
 import quopri
+import string
 import textwrap
 import unicodedata
 import zlib
@@ -105,6 +107,28 @@ def _join_path(*parts: str) -> str:
     return "/".join(part.rstrip("/") for part in parts)
 
 
+def _home() -> str:
+    return "~"
+
+
+def _here() -> str:
+    return "."
+
+
+def _temporary() -> str:
+    return "/tmp"  # noqa: S108 - it is what a script would be told
+
+
+def _variable(name: Any, default: Any = None) -> str:
+    if name in {"HOME", "USERPROFILE"}:
+        return "~"
+    raise DecodeRefused
+
+
+def _reduced_path(path: Any) -> str:
+    return posixpath.normpath(path)
+
+
 def _join(by: Any, items: Any) -> Any:
     return by.join(items)
 
@@ -140,6 +164,18 @@ def _literal(text: Any) -> Any:
 def _frozen(value: Any) -> Any:
     return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
 
+
+CONSTANTS: Mapping[str, str] = {
+    "os.sep": "/",
+    "os.path.sep": "/",
+    "os.linesep": "\n",
+    "os.curdir": ".",
+    "os.pardir": "..",
+    "os.devnull": "/dev/null",
+    **{f"string.{name}": getattr(string, name) for name in ("ascii_letters", "ascii_lowercase", "ascii_uppercase")},
+    **{f"string.{name}": getattr(string, name) for name in ("digits", "punctuation", "printable", "whitespace")},
+}
+"""What some attributes of the standard library are."""
 
 DECODERS: Mapping[str, Callable[..., Any]] = {
     "base64.b64decode": base64.b64decode,
@@ -206,6 +242,15 @@ PURE_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "os.path.join": _join_path,
     "os.path.expanduser": str,
     "os.path.abspath": str,
+    "os.path.realpath": str,
+    "os.path.normpath": _reduced_path,
+    "os.fspath": str,
+    "os.getenv": _variable,
+    "os.environ.get": _variable,
+    "os.getcwd": _here,
+    "pathlib.Path.cwd": _here,
+    "pathlib.Path.home": _home,
+    "tempfile.gettempdir": _temporary,
     "pathlib.Path": _join_path,
     "pathlib.PurePath": _join_path,
 }

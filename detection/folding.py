@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from detection.bindings import Bindings
-from detection.decoders import DECODERS, MAX_TEXT, PURE_FUNCTIONS, REDUCERS, DecodeRefused
+from detection.decoders import CONSTANTS, DECODERS, MAX_TEXT, PURE_FUNCTIONS, REDUCERS, DecodeRefused
 from detection.small_functions import Unreadable, returned
 from detection.text_methods import METHODS, PLAIN_METHODS
 
@@ -55,6 +55,11 @@ _COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.GtE: operator.ge,
     ast.In: _is_in,
 }
+_PATH_METHODS = frozenset(
+    f"{owner}.{method}"
+    for owner in ("pathlib.Path()", "pathlib.Path.home()", "pathlib.Path.cwd()", "pathlib.PurePath()")
+    for method in ("joinpath", "resolve", "absolute", "expanduser", "as_posix")
+)
 _PLAIN_FORMATS = frozenset({"", "s", "c", "d", "x", "o", "b"})
 
 
@@ -137,6 +142,9 @@ class Folder:
         return local[node.id] if node.id in local else self._assigned(node)
 
     def _attribute(self, node: ast.Attribute, _: Mapping[str, Any]) -> Any:
+        for name in self._qualify(node):
+            if name in CONSTANTS:
+                return CONSTANTS[name]
         if not isinstance(node.value, ast.Name):
             raise Unknown
         return self._assigned(node)
@@ -162,6 +170,10 @@ class Folder:
             if isinstance(left, str) and len(left) > 1000:
                 raise Unknown
             return left % right if isinstance(left, int) else _formatted(left, right)
+        if isinstance(node.op, ast.Div) and isinstance(left, str) and isinstance(right, str):
+            return PURE_FUNCTIONS["os.path.join"](left, right)  # of paths
+        if isinstance(node.op, ast.Pow | ast.LShift):
+            return _grown(node.op, left, right)
         if type(node.op) not in _OPERATORS:
             raise Unknown
         return getattr(operator, _OPERATORS[type(node.op)])(left, right)
@@ -190,6 +202,8 @@ class Folder:
         return tuple(self._value(element, local) for element in node.elts)
 
     def _subscript(self, node: ast.Subscript, local: Mapping[str, Any]) -> Any:
+        if "os.environ" in self._qualify(node.value):
+            return PURE_FUNCTIONS["os.getenv"](self._value(node.slice, local))
         value = self._value(node.value, local)
         if isinstance(node.slice, ast.Slice):
             bounds = (node.slice.lower, node.slice.upper, node.slice.step)
@@ -233,6 +247,8 @@ class Folder:
                 return self._mapped(node, local)
             if name in REDUCERS:
                 return self._reduced(node, local)
+            if name in _PATH_METHODS and isinstance(node.func, ast.Attribute):
+                return self._path(node.func, node, local)
             function = DECODERS.get(name) or PURE_FUNCTIONS.get(name)
             if function is not None:
                 return function(*self._arguments(node, local), **self._keywords(node, local))
@@ -242,6 +258,11 @@ class Folder:
                 return self._performed(own, self._arguments(node, local), local)
             return self._method(node.func, node, local)
         return self._applied(node.func, self._arguments(node, local), local)
+
+    def _path(self, function: ast.Attribute, node: ast.Call, local: Mapping[str, Any]) -> Any:
+        """`Path("/etc").joinpath("shadow")`."""
+        owner = self._value(function.value, local)
+        return PURE_FUNCTIONS["os.path.join"](owner, *self._arguments(node, local))
 
     def _arguments(self, node: ast.Call, local: Mapping[str, Any]) -> list[Any]:
         values: list[Any] = []
@@ -346,6 +367,14 @@ def _multiplied(left: Any, right: Any) -> Any:
     if len(sized) * times > MAX_TEXT:
         raise Unknown
     return sized * times
+
+
+def _grown(how: ast.operator, left: Any, right: Any) -> int:
+    if not (isinstance(left, int) and isinstance(right, int) and 0 <= right <= MAX_BITS):
+        raise Unknown
+    if isinstance(how, ast.Pow) and left.bit_length() * right > MAX_BITS:
+        raise Unknown
+    return left**right if isinstance(how, ast.Pow) else left << right
 
 
 def _formatted(template: Any, values: Any) -> str:

@@ -44,6 +44,16 @@ class Texts:
                 self._depth -= 1
         return self._known[key]
 
+    def integers(self, node: ast.expr, depth: int = 4) -> frozenset[int]:
+        """The integers that `node` may amount to, or its elements, as far as they are known."""
+        value = self._folder.fold(node)
+        found = {each for each in (value if isinstance(value, tuple) else (value,)) if isinstance(each, int)}
+        key = node.id if isinstance(node, ast.Name) else f".{node.attr}" if isinstance(node, ast.Attribute) else ""
+        if depth and key:
+            for source in self._sources.of.get(key, [])[:20]:
+                found |= self.integers(source, depth - 1)
+        return frozenset(found)
+
     def _of(self, node: ast.expr) -> Iterator[str | None]:
         value = self._folder.fold(node)
         yield from _flat(value)
@@ -78,10 +88,16 @@ class Texts:
                 yield from self._any([*(key for key in keys if key is not None), *values])
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 yield from self._joined([left, right])
+            case ast.BinOp(left=left, op=ast.Div(), right=right):
+                yield from self._joined([left, right], "/")
             case ast.JoinedStr(values=parts):
-                yield from self._joined([each.value if isinstance(each, ast.FormattedValue) else each for each in parts])
+                yield from self._joined(
+                    [each.value if isinstance(each, ast.FormattedValue) else each for each in parts]
+                )
             case ast.Call(func=function):
                 yield from self._called(node, function)
+            case ast.FormattedValue(value=inner):
+                yield from self.of(inner)
             case _:
                 yield None
 
@@ -89,6 +105,16 @@ class Texts:
         results = self._sources.of.get(f"{callee(function)}()")
         if results:
             yield from self._any(results)
+        elif isinstance(function, ast.Attribute) and function.attr == "joinpath":
+            yield from self._joined([function.value, *node.args], "/")
+        elif isinstance(function, ast.Attribute) and function.attr in _SAME_PATH and not node.args:
+            yield from self.of(function.value)
+        elif callee(function) in {"join", "Path", "PurePath", "PosixPath"} and len(node.args) > 1:
+            yield from self._joined(node.args, "/")
+        elif isinstance(function, ast.Attribute) and function.attr == "join" and node.args:
+            yield from self._joined_by(function.value, node.args[0])
+        elif callee(function) in _PATHS and node.args:
+            yield from self.of(node.args[0])
         elif isinstance(function, ast.Attribute) and function.attr in _READERS:
             yield from self.of(function.value)
         elif isinstance(function, ast.Name) and function.id in _PASSING and node.args:
@@ -96,11 +122,18 @@ class Texts:
         else:
             yield None
 
+    def _joined_by(self, by: ast.expr, parts: ast.expr) -> Iterator[str | None]:
+        between = self._folder.text(by)
+        if between is None or not isinstance(parts, ast.Tuple | ast.List):
+            yield None
+        else:
+            yield from self._joined(parts.elts, between)
+
     def _any(self, nodes: Iterable[ast.expr]) -> Iterator[str | None]:
         for node in nodes:
             yield from self.of(node)
 
-    def _joined(self, parts: list[ast.expr]) -> Iterator[str | None]:
+    def _joined(self, parts: list[ast.expr], by: str = "") -> Iterator[str | None]:
         several = [self.of(part) for part in parts]
         size = 1
         for each in several:
@@ -108,9 +141,26 @@ class Texts:
             if None in each or size > MAX_TEXTS:
                 yield None
                 return
-        yield from ("".join(cast("tuple[str, ...]", pieces)) for pieces in product(*several))
+        yield from (by.join(cast("tuple[str, ...]", pieces)) for pieces in product(*several))
 
 
+_SAME_PATH = frozenset({"resolve", "absolute", "expanduser", "as_posix"})
+_PATHS = frozenset(
+    {
+        "Path",
+        "PurePath",
+        "PosixPath",
+        "fspath",
+        "expanduser",
+        "abspath",
+        "realpath",
+        "normpath",
+        "glob",
+        "iglob",
+        "walk",
+        "listdir",
+    }
+)
 _READERS = frozenset({"get", "pop", "values", "keys", "items", "copy"})
 _PASSING = frozenset({"str", "list", "tuple", "set", "sorted", "reversed", "iter", "next", "dict", "max", "min"})
 
@@ -118,6 +168,8 @@ _PASSING = frozenset({"str", "list", "tuple", "set", "sorted", "reversed", "iter
 def _flat(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
+    elif isinstance(value, int):
+        yield str(value)
     elif isinstance(value, bytes):
         yield value.decode("utf-8", "replace")
     elif isinstance(value, tuple):

@@ -24,6 +24,9 @@ ATTRIBUTES = _table(
     ("introspection", ("__subclasses__", "__globals__", "__closure__", "__builtins__", "__import__", "__loader__")),
     ("introspection", ("__code__", "gi_code", "cr_code", "ag_code", "f_code", "co_code", "func_globals", "func_code")),
     ("frame_access", ("f_back", "f_globals", "f_locals", "f_builtins", "tb_frame", "gi_frame", "cr_frame", "ag_frame")),
+    ("native_code", ("ctypes", "ctypeslib", "CDLL", "PyDLL", "WinDLL", "cdll", "pythonapi", "dlopen", "LoadLibrary")),
+    ("native_code", ("load_library", "dlsym", "c_void_p", "string_at")),
+    ("starts_process", ("set_executable",)),
     ("frame_access", ("_getframe", "_current_frames", "_getframemodulename")),
 )
 """Attributes, of whatever object."""

@@ -54,7 +54,7 @@ class Resolver:
         self._imported: Mapping[str, Meanings] = imports.meanings()
         self._relevant = RELEVANT_NAMES | frozenset[str]().union(*self._imported.values())
         self._local = local_spans(nodes, _BUILTINS)
-        self._names: dict[str, Meanings] = {}
+        self._names = {name: frozenset({"airlock.model"}) for name in self.sources.models}
         self._known: dict[int, Meanings] = {}
         self._asked: set[str] = set()
         """The names that the evaluation at hand has asked for."""
@@ -74,6 +74,10 @@ class Resolver:
     def texts(self, node: ast.expr) -> frozenset[str | None]:
         """Every text that `node` may amount to; None among them where something about it cannot be known."""
         return self._texts.of(node)
+
+    def integers(self, node: ast.expr) -> frozenset[int]:
+        """The integers that `node` may amount to, or its elements, as far as they are known."""
+        return self._texts.integers(node)
 
     def is_import(self, node: ast.expr) -> bool:
         """Whether `node` begins with the name of something imported: then its origin is known, and harmless."""
@@ -201,6 +205,8 @@ class Resolver:
         elif function in {"builtins.vars", "inspect.getmembers"}:
             for owner in self.meanings(arguments[0]):
                 yield f"{owner}.__dict__"
+        elif function == "builtins.type" and len(arguments) == 1:
+            yield from (f"{owner}.__class__" for owner in self.meanings(arguments[0]))
         elif function in {"operator.getitem", "_operator.getitem"} and len(arguments) > 1:
             yield from self._subscript(arguments[0], arguments[1])
         elif function in PASSING:
@@ -251,7 +257,7 @@ class Resolver:
 
     def _subscript(self, owner: ast.expr, key: ast.expr) -> Iterator[str]:
         owners = self.meanings(owner)
-        yield from owners  # an element of a container
+        yield from (each for each in owners if not _is_namespace(each))  # an element of a container
         if owners:
             for text in self.texts(key):
                 yield from (self._item(each, text) for each in owners if text is not None)
@@ -267,6 +273,10 @@ class Resolver:
         if owner in {"builtins.globals()", "builtins.locals()"}:
             return "builtins" if key == "__builtins__" else min(self._imported.get(key, NOTHING), default="")
         return ""
+
+
+def _is_namespace(meaning: str) -> bool:
+    return meaning.endswith((".__dict__", "()")) or meaning in {"sys.modules", "os.environ", "os.environb"}
 
 
 def _alternatives(node: ast.expr) -> Sequence[ast.expr]:

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from detection.local_names import own_nodes
+from detection.name_walk import ENTRY_POINT
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _ADDERS = frozenset({"append", "add", "extend", "insert", "update", "setdefault", "appendleft", "put", "put_nowait"})
@@ -23,6 +24,8 @@ class Sources:
 
     def __init__(self, nodes: Sequence[ast.AST]) -> None:
         self.of: dict[str, list[ast.expr]] = {}
+        self.models: set[str] = set()
+        """What the first parameter of `evaluate_model` is called."""
         self._seen: set[tuple[str, int]] = set()
         self._parameters: dict[str, _Parameters] = {}
         self._methods: set[int] = set()
@@ -48,7 +51,9 @@ class Sources:
     def _see_class(self, node: ast.ClassDef) -> None:
         for statement in node.body:
             if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-                plain = any(isinstance(each, ast.Name) and each.id == "staticmethod" for each in statement.decorator_list)
+                plain = any(
+                    isinstance(each, ast.Name) and each.id == "staticmethod" for each in statement.decorator_list
+                )
                 if not plain:
                     self._methods.add(id(statement))
                 if statement.name in {"__init__", "__new__"}:
@@ -68,6 +73,9 @@ class Sources:
                 self._add(argument.arg, default)
         if not isinstance(node, ast.Lambda):
             self._remember(node.name, node)
+            if node.name == ENTRY_POINT and positional:
+                self.models.add(positional[0].arg)
+                self.of.setdefault(positional[0].arg, [])
             for value in _results(node):
                 self._add(f"{node.name}()", value)
 

@@ -9,10 +9,14 @@ from detection.call_rules import call_notes, path_notes, run_texts
 from detection.capabilities import correlations, inventory
 from detection.disguises import Disguises, documented_code, encoded_constants
 from detection.escaped_modules import escape_notes
+from detection.exhaustion_rules import loop_notes, size_notes
+from detection.file_rules import file_notes, search_notes
 from detection.model_rules import model_notes
 from detection.name_walk import NameWalk
 from detection.names import ATTRIBUTES, DANGEROUS_NAMES, IMPORTS, MODULE_NAMES, PATCHED_MODULES
+from detection.namespace_rules import key_notes, namespace_notes
 from detection.notes import Note, note, note_at
+from detection.reaching import ASKING, MODEL
 from detection.rescans import Rescans
 from detection.resolving import Resolver
 from detection.static_tables import (
@@ -21,7 +25,6 @@ from detection.static_tables import (
     DETOUR_RULES,
     HARNESS_MODULES,
     MODULE_LOADERS,
-    NETWORK_CALLS,
     NETWORK_MODULES,
     PATCHABLE_MODULES,
     PROCESS_MODULES,
@@ -64,6 +67,7 @@ class _Analysis:
         calls = [node for node in self._nodes if isinstance(node, ast.Call)]
         modules = self._imports.top_level_modules()
         open_notes = [*found, *self._named]
+        found += search_notes(self._nodes, found, self._resolver)
         found += correlations(open_notes, modules, calls, self._resolver)
         yield from found
         yield from inventory([*open_notes, *found], modules, calls, self._resolver)
@@ -77,9 +81,11 @@ class _Analysis:
                 yield from self._kind_notes(node)
             elif isinstance(node, ast.Assign):
                 yield from self._assignment_notes(node)
+            elif isinstance(node, ast.While | ast.For):
+                yield from loop_notes(node, self._resolver)
         yield from escape_notes(self._nodes, self._resolver)
         yield from model_notes(self._nodes)
-        yield from self._environment_notes()
+        yield from namespace_notes(self._nodes, self._resolver)
         for node, text in (*encoded_constants(self._nodes), *self._documented_code()):
             yield from self._rescan(node, text)
         if self._resolver.folder.exhausted or not self._resolver.settled or self._rescans.exhausted:
@@ -93,8 +99,11 @@ class _Analysis:
     def _kind_notes(self, node: ast.expr) -> Iterator[Note]:
         if isinstance(node, ast.BinOp):
             yield from path_notes(node, self._resolver)
+            yield from size_notes(node, self._resolver)
         if isinstance(node, ast.Call):
             yield from call_notes(node, self._resolver)
+            yield from file_notes(node, self._resolver)
+            yield from size_notes(node, self._resolver)
             for text in run_texts(node, self._resolver):
                 yield from self._rescan(node, text)
         elif isinstance(node, ast.Attribute):
@@ -164,11 +173,20 @@ class _Analysis:
                 libraries = self._resolver.meanings(target.value) & PATCHABLE_MODULES
                 if libraries and not patched:
                     yield note_at("patches_library", target, evidence=f"{min(libraries)}.{target.attr}")
+                yield from self._model_store_notes(target)
                 if patched and (target.lineno, target.col_offset + 1) not in self._open:
                     yield note_at("forges_harness", target, evidence=target.attr)
 
+    def _model_store_notes(self, target: ast.Attribute) -> Iterator[Note]:
+        """`type(model).generate = ...`, by whatever name the model goes."""
+        owners = self._resolver.meanings(target.value)
+        if f"{MODEL}.__class__" in owners or (MODEL in owners and target.attr in ASKING | {"__class__"}):
+            yield note_at("forges_harness", target, evidence=target.attr)
+
     def _key_notes(self, node: ast.Subscript) -> Iterator[Note]:
         """`vars(f)["__globals__"]`, `dict(inspect.getmembers(f))["__code__"]`."""
+        if isinstance(node.ctx, ast.Load):
+            yield from key_notes(node.value, node.slice, self._resolver)
         key = self._resolver.folder.text(node.slice)
         if key is not None and key.startswith("__") and key in ATTRIBUTES and key != "__builtins__":
             yield note_at("hidden_introspection", node, evidence=f"[{key!r}]")
@@ -181,27 +199,6 @@ class _Analysis:
                 yield note_at(rule, target, evidence=f"sys.modules[{key!r}]")
             elif owner in {f"{module}.__dict__" for module in PATCHED_MODULES}:
                 yield note_at("forges_harness", target, evidence=f"{owner}[{key!r}]")
-
-    def _environment_notes(self) -> Iterator[Note]:
-        """The whole environment taken at once, in a script that can send things away."""
-        explained: set[int] = set()
-        taken: list[ast.expr] = []
-        for node in self._nodes:
-            if isinstance(node, ast.Subscript) or (
-                isinstance(node, ast.Attribute) and node.attr in {"get", "setdefault"}
-            ):
-                explained.add(id(node.value))
-            elif isinstance(node, ast.Compare):
-                explained.update(id(each) for each in node.comparators)
-            if isinstance(node, ast.Attribute | ast.Name) and "os.environ" in self._resolver.meanings(node):
-                taken.append(node)
-        whole = [node for node in taken if id(node) not in explained]
-        if whole and (self._imports.top_level_modules() & NETWORK_MODULES or self._calls_network()):
-            yield note_at("sends_environment", whole[0], evidence="os.environ")
-
-    def _calls_network(self) -> bool:
-        calls = (node for node in self._nodes if isinstance(node, ast.Call))
-        return any(self._resolver.meanings(call.func) & NETWORK_CALLS for call in calls)
 
 
 def _climb_notes(node: ast.Attribute) -> Iterator[Note]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from detection.decoders import DECODERS, PURE_FUNCTIONS
+from detection.decoders import CONSTANTS, DECODERS, PURE_FUNCTIONS
+from detection.file_acts import FILE_ACTS
 from detection.names import IMPORTS, MODULE_NAMES, PATCHED_MODULES
 
 DETOUR_RULES = {
@@ -34,7 +35,13 @@ NETWORK_CALLS = frozenset(
         *(f"{module}.{verb}" for module in ("requests", "httpx") for verb in (*_HTTP_VERBS, *_HTTP_MAKERS)),
         *(f"requests.Session().{verb}" for verb in _HTTP_VERBS),
         *("socket.create_connection", "socket.getaddrinfo", "socket.gethostbyname", "socket.create_server"),
-        *(f"socket.socket().{how}" for how in ("connect", "connect_ex", "sendto", "bind", "listen")),
+        *(f"socket.socket().{how}" for how in ("connect", "connect_ex", "sendto", "bind", "listen", "sendmsg")),
+        *("socket.socketpair().connect", "socket.gethostbyname_ex", "socket.getnameinfo", "socket.gethostbyaddr"),
+        *("xmlrpc.server.SimpleXMLRPCServer", "wsgiref.simple_server.make_server", "asyncio.start_unix_server"),
+        *("multiprocessing.connection.Client", "multiprocessing.connection.Listener", "logging.handlers.SocketHandler"),
+        *("logging.handlers.HTTPHandler", "logging.handlers.SMTPHandler", "logging.handlers.DatagramHandler"),
+        *("logging.handlers.SysLogHandler", "socketserver.ThreadingTCPServer", "websockets.serve", "ssl.wrap_socket"),
+        *("asyncio.get_event_loop().create_connection", "asyncio.get_running_loop().create_connection"),
         *("urllib.request.urlopen", "urllib.request.urlretrieve", "urllib.request.build_opener().open"),
         *("http.client.HTTPConnection", "http.client.HTTPSConnection", "aiohttp.ClientSession", "aiohttp.request"),
         *("smtplib.SMTP", "smtplib.SMTP_SSL", "ftplib.FTP", "ftplib.FTP_TLS", "poplib.POP3", "imaplib.IMAP4"),
@@ -45,10 +52,18 @@ NETWORK_CALLS = frozenset(
     }
 )
 RAW_NETWORK_CALLS = frozenset(
-    {name for name in NETWORK_CALLS if name.startswith("socket.")}
-    | {"socket.getaddrinfo", "socket.gethostbyname_ex", "asyncio.open_connection"}
+    name
+    for name in NETWORK_CALLS
+    if name.partition(".")[0]
+    not in {"requests", "httpx", "urllib", "urllib3", "aiohttp", "http", "websockets", "websocket"}
+) | {"http.server.HTTPServer", "http.server.ThreadingHTTPServer"}
+"""Not HTTP, or a server: no client of a model's interface is written with these."""
+INTERPRETERS = frozenset({f"subprocess.{name}" for name in ("run", "call", "check_call", "check_output", "Popen")})
+TEMPLATE_RUNNERS = frozenset(
+    {"jinja2.Template", "jinja2.Environment().from_string", "mako.template.Template", "numexpr.evaluate", "pandas.eval"}
+    | {"jinja2.from_string", "tornado.template.Template"}
 )
-"""Below HTTP: no client of a model's interface is written with these."""
+"""They run what a text says."""
 NETWORK_MODULES = frozenset(
     {"socket", "requests", "httpx", "aiohttp", "urllib3", "smtplib", "ftplib", "poplib", "imaplib", "telnetlib"}
     | {"websockets", "paramiko", "socketserver"}
@@ -130,11 +145,26 @@ HARNESS_MODULES = frozenset({"__main__", "builtins", "json", "json.encoder", "ai
 """What the harness uses to make the result."""
 
 PATCHABLE_MODULES = frozenset(
-    {"time", "random", "math", "statistics", "datetime", "hashlib", "re", "secrets", "operator", "functools", "sys"}
+    {"time", "random", "math", "statistics", "datetime", "hashlib", "re", "secrets", "operator", "functools", "string"}
 )
 """Libraries of the interpreter by which a scorer measures, besides those that the harness needs."""
 
-DESCRIPTOR_CALLS = frozenset({"os.write", "os.writev", "os.fdopen", "builtins.open", "io.open", "io.FileIO", "os.dup2"})
+DESCRIPTOR_CALLS = frozenset(
+    {"os.write", "os.writev", "os.pwrite", "os.fdopen", "builtins.open", "io.open", "io.FileIO", "os.dup2", "os.dup"}
+    | {
+        "os.read",
+        "os.pread",
+        "os.readv",
+        "os.preadv",
+        "os.sendfile",
+        "os.fstat",
+        "os.ftruncate",
+        "os.lseek",
+        "os.close",
+    }
+    | {"os.set_inheritable", "os.set_blocking", "socket.socket", "socket.fromfd", "os.closerange", "fcntl.fcntl"}
+    | {"mmap.mmap", "select.select", "os.isatty", "os.ttyname", "fcntl.ioctl"}
+)
 CREDENTIAL_VARIABLE = re.compile(r"(?:API_?KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL)", re.IGNORECASE)
 FORMAT_FIELD = re.compile(r"\{[^{}]*\}")
 """Linear: no nesting, no backtracking."""
@@ -150,7 +180,10 @@ SENSITIVE_MODULES = frozenset(
 )
 """Modules that nobody has a reason to name in pieces."""
 PASSING = frozenset(
-    {f"builtins.{name}" for name in ("next", "iter", "list", "tuple", "set", "dict", "reversed", "sorted", "zip", "enumerate")}
+    {
+        f"builtins.{name}"
+        for name in ("next", "iter", "list", "tuple", "set", "dict", "reversed", "sorted", "zip", "enumerate")
+    }
     | {f"builtins.{name}" for name in ("frozenset", "filter", "max", "min", "staticmethod", "classmethod", "property")}
     | {f"itertools.{name}" for name in ("chain", "cycle", "repeat", "islice", "chain.from_iterable", "tee")}
     | {"copy.copy", "copy.deepcopy", "types.SimpleNamespace", "types.MappingProxyType", "collections.ChainMap"}
@@ -160,6 +193,20 @@ PASSING = frozenset(
 )
 """Functions whose result is their argument, or holds it."""
 ENVIRONMENT_READERS = frozenset({"os.getenv", "os.environ.get", "os.environ.setdefault"})
+_ASKED_FOR = (
+    *(
+        "airlock.model",
+        "airlock.model.__class__",
+        "airlock.model.__dict__",
+        "os.environb",
+        "posix.environ",
+        "signal.signal",
+    ),
+    *("signal.SIG_IGN", "resource.setrlimit", "resource.RLIM_INFINITY", "builtins.type", "numpy.load", "torch.load"),
+    *("sys.path.insert", "sys.path.append", "site.addsitedir", "itertools.count", "builtins.bytearray", "builtins.int"),
+    *("numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full"),
+)
+"""What single rules ask for."""
 _HELPERS = frozenset(
     {"builtins.getattr", "builtins.setattr", "builtins.vars", "builtins.globals()", "builtins.locals()", "builtins.map"}
     | {"functools.partial", "operator.itemgetter", "sys.modules", "importlib", "os.environ", "operator.getitem"}
@@ -184,7 +231,8 @@ _RULED = (
     *(f"{module}.__dict__.update" for module in PATCHED_MODULES),
     *PATCHABLE_MODULES,
     *(IMPORTERS | ENVIRONMENT_READERS | _HELPERS | HARNESS_MODULES | PATCHED_MODULES | GUARDED_MODULES | set(IMPORTS)),
-    *(*DECODERS, *PURE_FUNCTIONS),
+    *(*_ASKED_FOR, *FILE_ACTS, *INTERPRETERS, *TEMPLATE_RUNNERS),
+    *(*DECODERS, *PURE_FUNCTIONS, *CONSTANTS),
 )
 _MODULES = {name.rpartition(".")[0] for name in _RULED} | GUARDED_MODULES
 RELEVANT_NAMES = _with_prefixes([*_RULED, *(f"{module}.__dict__" for module in _MODULES)])

@@ -39,6 +39,9 @@ def _template(node: ast.expr, resolver: Resolver) -> str:
             return _FIELD.sub("*", text)
         case ast.Call(func=ast.Attribute(value=ast.Constant(value=str() as text), attr="format")):
             return _FIELD.sub("*", text)
+        case ast.Call(func=ast.Attribute(value=by, attr="join"), args=[ast.Tuple(elts=parts) | ast.List(elts=parts)]):
+            between = resolver.folder.text(by)
+            return "*" if between is None else _joined(parts[:MAX_PIECES], between, resolver)
         case ast.Call(args=parts) if resolver.meanings(node.func) & {"os.path.join", "pathlib.Path"}:
             return _joined(parts[:MAX_PIECES], "/", resolver)
         case _:

@@ -164,7 +164,7 @@ NAMES = (
     ),
     Rule(
         id="early_exit",
-        severity=MEDIUM,
+        severity=HIGH,
         why="Ends the process past the harness: there would be no result.",
         instead="Return from `evaluate_model`, or raise an exception.",
         noticed=b"import os\nos._exit(0)",

@@ -1,0 +1,133 @@
+"""What would eat the machine: loops without an end that only grow, and values of absurd size. Standard library only."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from detection.local_names import own_nodes
+from detection.notes import Note, note_at
+from detection.resolving import Resolver
+from detection.syntax_tree import within
+
+HUGE = 1 << 28
+"""Bytes or elements at once: an evaluation works with thousandths of it."""
+MAX_EXPONENT = 1_000_000
+_ENDS = (ast.Return, ast.Raise, ast.Yield, ast.YieldFrom, ast.Await)
+_GROWING = frozenset({"append", "extend", "write", "writelines", "add", "start", "submit", "fork", "insert", "update"})
+_GROWING_CALLS = frozenset({"bytearray", "Thread", "Process", "open", "Popen", "mkdtemp", "fork"})
+_WAITING = frozenset(
+    {"get", "recv", "accept", "wait", "sleep", "acquire", "read", "readline", "exit", "poll", "select"}
+)
+_STARTERS = frozenset({"Thread", "Process", "fork", "Timer"})
+_SIZED = frozenset({"builtins.bytearray", "builtins.bytes"})
+_ARRAYS = frozenset({"numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full"})
+_ENDLESS = frozenset({"itertools.count", "itertools.cycle", "itertools.repeat"})
+_OFTEN_IGNORED = frozenset({"SIGINT", "SIGPIPE", "SIGCHLD", "SIGALRM"})
+
+
+def loop_notes(node: ast.While | ast.For, resolver: Resolver) -> Iterator[Note]:
+    """A loop without an end whose body only adds."""
+    if isinstance(node, ast.While) and any(_last_name(part) in _STARTERS for part in within(node.test, 200)):
+        yield note_at("endless_growth", node, evidence="starts threads until that fails")
+    elif _is_endless(node, resolver) and not _breaks(node.body):
+        if any(isinstance(part, _ENDS) for part in own_nodes(node.body)):
+            return
+        names = [_last_name(part) for part in own_nodes(node.body)]
+        grows = any(name in _GROWING or name in _GROWING_CALLS for name in names) or any(
+            map(_adds, own_nodes(node.body))
+        )
+        if grows and not any(name in _WAITING for name in names):
+            yield note_at("endless_growth", node)
+
+
+def size_notes(node: ast.expr, resolver: Resolver) -> Iterator[Note]:
+    """`bytearray(1 << 40)`, `"x" * 10**12`, `9 ** 9 ** 9`."""
+    if isinstance(node, ast.Call):
+        if node.args and _is_sized(node, resolver) and _product(node.args[0], resolver) >= HUGE:
+            yield note_at("huge_value", node)
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        for items, times in ((node.left, node.right), (node.right, node.left)):
+            if isinstance(items, ast.List) or (
+                isinstance(items, ast.Constant) and isinstance(items.value, str | bytes)
+            ):
+                if _product(times, resolver) >= HUGE:
+                    yield note_at("huge_value", node)
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        exponent = resolver.folder.fold(node.right)
+        nested = isinstance(node.right, ast.BinOp) and isinstance(node.right.op, ast.Pow) and exponent is None
+        literal = nested and all(isinstance(part, ast.BinOp | ast.Constant) for part in within(node, 20))
+        if literal or (isinstance(exponent, int) and exponent > MAX_EXPONENT):
+            yield note_at("huge_value", node)
+
+
+def signal_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`signal.signal(signal.SIGTERM, signal.SIG_IGN)`."""
+    if len(node.args) == 2 and "signal.SIG_IGN" in resolver.meanings(node.args[1]):
+        if _last_name(node.args[0]) not in _OFTEN_IGNORED:
+            yield note_at("ignores_signals", node)
+
+
+def limit_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`resource.setrlimit(..., (resource.RLIM_INFINITY, ...))`."""
+    for argument in node.args[1:]:
+        if "resource.RLIM_INFINITY" in resolver.meanings(argument) or -1 in resolver.integers(argument):
+            yield note_at("raises_limits", node)
+            return
+
+
+def _is_endless(node: ast.While | ast.For, resolver: Resolver) -> bool:
+    if isinstance(node, ast.While):
+        return isinstance(node.test, ast.Constant) and bool(node.test.value)
+    if not isinstance(node.iter, ast.Call):
+        return False
+    called = resolver.meanings(node.iter.func)
+    if "builtins.iter" in called:
+        return len(node.iter.args) == 2 and "builtins.int" in resolver.meanings(node.iter.args[0])
+    return bool(called & _ENDLESS) and not (len(node.iter.args) == 2 and "itertools.repeat" in called)
+
+
+def _breaks(body: list[ast.stmt]) -> bool:
+    """Whether a `break` in a loop's body belongs to that loop."""
+    for statement in body:
+        if isinstance(statement, ast.Break):
+            return True
+        inner = [
+            *getattr(statement, "body", []),
+            *getattr(statement, "orelse", []),
+            *getattr(statement, "finalbody", []),
+        ]
+        inner += [each for handler in getattr(statement, "handlers", []) for each in handler.body]
+        inner += [each for case in getattr(statement, "cases", []) for each in case.body]
+        if isinstance(statement, ast.For | ast.While | ast.AsyncFor):
+            inner = [each for each in inner if not isinstance(each, ast.Break)]
+        if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and _breaks(inner):
+            return True
+    return False
+
+
+def _adds(node: ast.AST) -> bool:
+    return isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Mult | ast.Pow | ast.LShift)
+
+
+def _is_sized(node: ast.Call, resolver: Resolver) -> bool:
+    return bool(resolver.meanings(node.func) & (_SIZED | _ARRAYS))
+
+
+def _product(node: ast.expr, resolver: Resolver) -> int:
+    """The largest size that `node` may mean; a shape is its product."""
+    value = resolver.folder.fold(node)
+    if isinstance(value, tuple):
+        size = 1
+        for each in value:
+            size *= each if isinstance(each, int) and 0 < each < 1 << 64 else 1
+            if size >= HUGE:
+                return HUGE
+        return size
+    return max(resolver.integers(node), default=0)
+
+
+def _last_name(node: ast.AST) -> str:
+    if isinstance(node, ast.Call):
+        return _last_name(node.func)
+    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""

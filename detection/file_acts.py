@@ -1,0 +1,54 @@
+"""Which calls do what to the files that they name: a table. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, auto
+
+
+class Act(Enum):
+    READS = auto()
+    WRITES = auto()
+    REMOVES = auto()
+    SEARCHES = auto()
+    OPENS = auto()
+    """Reads or writes, which its mode tells."""
+
+
+CALLS: Mapping[str, Act] = {
+    **dict.fromkeys(
+        ("builtins.open", "io.open", "_io.open", "os.open", "codecs.open", "gzip.open", "bz2.open"), Act.OPENS
+    ),
+    **dict.fromkeys(
+        ("lzma.open", "tarfile.open", "zipfile.ZipFile", "io.FileIO", "_io.FileIO", "posix.open"), Act.OPENS
+    ),
+    **dict.fromkeys(("shelve.open", "dbm.open", "numpy.memmap", "io.open_code", "tokenize.open"), Act.OPENS),
+    **dict.fromkeys(("os.readlink", "os.stat", "os.lstat", "linecache.getlines", "linecache.getline"), Act.READS),
+    **dict.fromkeys(("fileinput.input", "numpy.loadtxt", "numpy.fromfile", "numpy.load", "pandas.read_csv"), Act.READS),
+    **dict.fromkeys(("numpy.genfromtxt", "pandas.read_table", "pandas.read_fwf", "runpy.run_path"), Act.READS),
+    **dict.fromkeys(
+        ("shutil.copy", "shutil.copy2", "shutil.copyfile", "shutil.copytree", "sqlite3.connect"), Act.WRITES
+    ),
+    **dict.fromkeys(
+        ("os.rename", "os.replace", "os.chmod", "os.chown", "os.makedirs", "os.mkdir", "os.utime"), Act.WRITES
+    ),
+    **dict.fromkeys(
+        ("shutil.make_archive", "shutil.chown", "os.symlink", "os.link", "os.mkfifo", "os.mknod"), Act.WRITES
+    ),
+    **dict.fromkeys(("shutil.unpack_archive", "numpy.save", "numpy.savetxt", "numpy.savez", "os.mount"), Act.WRITES),
+    **dict.fromkeys(
+        ("os.remove", "os.unlink", "os.rmdir", "os.removedirs", "shutil.rmtree", "shutil.move"), Act.REMOVES
+    ),
+    **dict.fromkeys(("os.truncate",), Act.REMOVES),
+    **dict.fromkeys(("os.walk", "os.fwalk", "os.listdir", "os.scandir", "glob.glob", "glob.iglob"), Act.SEARCHES),
+    **dict.fromkeys(("shutil.disk_usage", "os.statvfs"), Act.READS),
+}
+METHODS: Mapping[str, Act] = {
+    **dict.fromkeys(("read_text", "read_bytes", "readlink", "samefile"), Act.READS),
+    **dict.fromkeys(("write_text", "write_bytes", "touch", "symlink_to", "hardlink_to", "chmod", "lchmod"), Act.WRITES),
+    **dict.fromkeys(("unlink", "rmdir", "rename"), Act.REMOVES),
+    **dict.fromkeys(("iterdir", "rglob", "glob", "walk"), Act.SEARCHES),
+    "open": Act.OPENS,
+}
+"""Methods of paths, which few other things have."""
+FILE_ACTS = frozenset(CALLS)

@@ -1,0 +1,100 @@
+"""What calls do to files: which they read, write, remove and search. Standard library only."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from detection.file_acts import CALLS, FILE_ACTS, METHODS, Act
+from detection.machine_paths import breaks_out, is_foreign_to_read, is_foreign_to_write, is_wide, names_credentials
+from detection.notes import Note, note_at
+from detection.resolving import Resolver
+from detection.syntax_tree import within
+from detection.templates import template
+
+MAX_PATH = 1024
+
+
+_MODES, _WRITING = frozenset("rwaxbtU+"), frozenset("wax+")
+_WRITE_FLAGS = frozenset({"O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"})
+
+
+def file_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """What one call does to files that are not the script's."""
+    method = METHODS.get(node.func.attr) if isinstance(node.func, ast.Attribute) else None
+    acts = {CALLS[name] for name in resolver.meanings(node.func) & FILE_ACTS}
+    if method is not None and not acts:
+        assert isinstance(node.func, ast.Attribute)
+        yield from _notes(node, method, _paths([node.func.value], resolver))
+    for act in acts:
+        yield from _notes(node, act, _paths([*node.args, *(each.value for each in node.keywords)], resolver))
+
+
+def search_notes(nodes: Sequence[ast.AST], found: Sequence[Note], resolver: Resolver) -> Iterator[Note]:
+    """Names of credential files as words of their own, in a script that searches directories."""
+    if not any(_searches(node, resolver) for node in nodes):
+        return
+    named = [node for node in nodes if isinstance(node, ast.Constant) and _names_credentials(node)]
+    if len({node.value for node in named}) > 1:
+        yield note_at("searches_credentials", named[0], evidence=str(named[0].value))
+
+
+def _searches(node: ast.AST, resolver: Resolver) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    if isinstance(node.func, ast.Attribute) and node.func.attr in {"rglob", "iterdir"}:
+        return True
+    return any(CALLS[name] is Act.SEARCHES for name in resolver.meanings(node.func) & FILE_ACTS)
+
+
+def _names_credentials(node: ast.Constant) -> bool:
+    return isinstance(node.value, str) and names_credentials(node.value)
+
+
+def _notes(node: ast.Call, act: Act, paths: list[str]) -> Iterator[Note]:
+    if act is Act.OPENS:
+        act = Act.WRITES if _opens_to_write(node) else Act.READS
+    for path in paths:
+        if act is Act.SEARCHES and is_wide(path):
+            yield note_at("searches_machine", node, evidence=path)
+        elif act is Act.REMOVES and (is_wide(path) or is_foreign_to_write(path)):
+            yield note_at("destroys_files", node, evidence=path)
+        elif act is Act.WRITES and (is_foreign_to_write(path) or breaks_out(path)):
+            yield note_at("writes_to_machine", node, evidence=path)
+        elif is_foreign_to_read(path):
+            yield note_at("reads_machine", node, evidence=path)
+
+
+def _paths(arguments: list[ast.expr], resolver: Resolver) -> list[str]:
+    """Every path among some arguments that is not relative."""
+    found: set[str] = set()
+    for argument in arguments:
+        texts = resolver.texts(argument)
+        found.update(text for text in texts if text is not None)
+        if None in texts:
+            found.add(template(argument, resolver))
+    return sorted(
+        _plain(each) for each in found if each[:1] in {"/", "~"} and len(each) <= MAX_PATH and "\n" not in each
+    )
+
+
+def _plain(path: str) -> str:
+    """`path` without `//`, `/./` and `a/..`; a home directory spelled `~` or not is the same."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == ".." and parts:
+            parts.pop()
+        elif part not in {"", ".", ".."}:
+            parts.append(part)
+    return ("" if path[:1] == "~" else "/") + "/".join(parts)
+
+
+def _opens_to_write(node: ast.Call) -> bool:
+    for argument in (*node.args[1:], *(each.value for each in node.keywords), *node.args[:1]):
+        for part in within(argument, 50):
+            if isinstance(part, ast.Attribute) and part.attr in _WRITE_FLAGS:
+                return True
+        value = argument.value if isinstance(argument, ast.Constant) else None
+        if isinstance(value, str) and set(value) <= _MODES and set(value) & _WRITING:
+            return True
+    return False
