@@ -40,10 +40,11 @@ import hexora  # noqa: E402
 from detection.analysis_child import RECURSION_LIMIT  # noqa: E402
 from detection.bandit_opinion import Bandit  # noqa: E402
 from detection.hexora_opinion import Hexora  # noqa: E402
+from detection.notes import Note  # noqa: E402
 from detection.quick_checks import quick_checks  # noqa: E402
 from detection.rules import BANDIT, LEARNED  # noqa: E402
 from detection.scoring import THRESHOLD  # noqa: E402
-from detection.script_analysis import acceptable, own_notes  # noqa: E402
+from detection.script_analysis import Script, acceptable, own_notes  # noqa: E402
 from detection.stage_reports import finding, finding_of  # noqa: E402
 from detection.static_analysis import opinion_finding  # noqa: E402
 from domain.findings import Finding, StageReport, Verdict  # noqa: E402
@@ -117,11 +118,9 @@ class Bench:
         timed("parse", lambda: _parsed(source))
         quick = timed("stage 1", lambda: quick_checks(source, MODULES))
         own = [finding_of(each) for each in quick.findings]
-        tree = acceptable(source)
-        if isinstance(tree, ast.Module):
-            own += map(finding_of, timed("stage 2", lambda: own_notes(source, tree)))
         elsewhere: list[Finding] = []
-        if isinstance(tree, ast.Module):
+        own += map(finding_of, timed("stage 2", lambda: _static(source)))
+        if isinstance(acceptable(source), Script):
             opinions = timed("bandit", lambda: self._curated.opinions(source))
             elsewhere = [opinion_finding(each._asdict()) for each in opinions]
             score = timed("hexora", lambda: self._scorer.score(source))
@@ -160,11 +159,10 @@ class Bench:
         return rows
 
     def _works(self, source: bytes) -> dict[str, Callable[[], object]]:
-        tree = ast.parse(source)
         return {
             "parse": lambda: ast.parse(source),
             "stage 1": lambda: quick_checks(source, MODULES),
-            "stage 2": lambda: own_notes(source, tree),
+            "stage 2": lambda: _static(source),
             "bandit": lambda: self._curated.opinions(source),
         }
 
@@ -191,6 +189,11 @@ def _quietly(work: Callable[[], _T]) -> _T | None:
         return work()
     except Exception:  # noqa: BLE001 - other tools fail on some files; then they flag nothing
         return None
+
+
+def _static(source: bytes) -> list[Note]:
+    script = acceptable(source)
+    return own_notes(script) if isinstance(script, Script) else []
 
 
 def _parsed(source: bytes) -> ast.AST | None:

@@ -119,7 +119,7 @@ def _temporary() -> str:
     return "/tmp"  # noqa: S108 - it is what a script would be told
 
 
-def _variable(name: Any, default: Any = None) -> str:
+def _variable(name: Any, _: Any = None) -> str:
     if name in {"HOME", "USERPROFILE"}:
         return "~"
     raise DecodeRefused

@@ -43,29 +43,25 @@ def loop_notes(node: ast.While | ast.For, resolver: Resolver) -> Iterator[Note]:
 
 def size_notes(node: ast.expr, resolver: Resolver) -> Iterator[Note]:
     """`bytearray(1 << 40)`, `"x" * 10**12`, `9 ** 9 ** 9`."""
-    if isinstance(node, ast.Call):
-        if node.args and _is_sized(node, resolver) and _product(node.args[0], resolver) >= HUGE:
-            yield note_at("huge_value", node)
-    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-        for items, times in ((node.left, node.right), (node.right, node.left)):
-            if isinstance(items, ast.List) or (
-                isinstance(items, ast.Constant) and isinstance(items.value, str | bytes)
-            ):
-                if _product(times, resolver) >= HUGE:
-                    yield note_at("huge_value", node)
-    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-        exponent = resolver.folder.fold(node.right)
-        nested = isinstance(node.right, ast.BinOp) and isinstance(node.right.op, ast.Pow) and exponent is None
-        literal = nested and all(isinstance(part, ast.BinOp | ast.Constant) for part in within(node, 20))
-        if literal or (isinstance(exponent, int) and exponent > MAX_EXPONENT):
-            yield note_at("huge_value", node)
+    match node:
+        case ast.Call(args=[size, *_]):
+            huge = _is_sized(node, resolver) and _product(size, resolver) >= HUGE
+        case ast.BinOp(left=items, op=ast.Mult(), right=times) if _is_literal(items):
+            huge = _product(times, resolver) >= HUGE
+        case ast.BinOp(left=times, op=ast.Mult(), right=items) if _is_literal(items):
+            huge = _product(times, resolver) >= HUGE
+        case ast.BinOp(op=ast.Pow(), right=exponent):
+            huge = _is_tower(node) or max(resolver.integers(exponent), default=0) > MAX_EXPONENT
+        case _:
+            huge = False
+    if huge:
+        yield note_at("huge_value", node)
 
 
 def signal_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """`signal.signal(signal.SIGTERM, signal.SIG_IGN)`."""
     if len(node.args) == 2 and "signal.SIG_IGN" in resolver.meanings(node.args[1]):
-        if _last_name(node.args[0]) not in _OFTEN_IGNORED:
-            yield note_at("ignores_signals", node)
+        yield from [note_at("ignores_signals", node)] if _last_name(node.args[0]) not in _OFTEN_IGNORED else []
 
 
 def limit_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
@@ -108,6 +104,16 @@ def _breaks(body: list[ast.stmt]) -> bool:
 
 def _adds(node: ast.AST) -> bool:
     return isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Mult | ast.Pow | ast.LShift)
+
+
+def _is_literal(node: ast.expr) -> bool:
+    return isinstance(node, ast.List) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))
+
+
+def _is_tower(node: ast.BinOp) -> bool:
+    """`9 ** 9 ** 9`, all of it written out."""
+    tower = isinstance(node.right, ast.BinOp) and isinstance(node.right.op, ast.Pow)
+    return tower and all(isinstance(part, ast.BinOp | ast.Constant) for part in within(node, 20))
 
 
 def _is_sized(node: ast.Call, resolver: Resolver) -> bool:

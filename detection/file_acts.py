@@ -7,6 +7,8 @@ from enum import Enum, auto
 
 
 class Act(Enum):
+    """What a call does to a file."""
+
     READS = auto()
     WRITES = auto()
     REMOVES = auto()

@@ -5,10 +5,19 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
+from detection.arguments import argument_texts
 from detection.file_acts import CALLS, FILE_ACTS, METHODS, Act
 from detection.machine_paths import breaks_out, is_foreign_to_read, is_foreign_to_write, is_wide, names_credentials
 from detection.notes import Note, note_at
 from detection.resolving import Resolver
+from detection.sensitive_paths import (
+    is_container_engine,
+    is_credential,
+    is_kernel_interface,
+    is_other_process,
+    is_persistent,
+)
+from detection.static_tables import SYSTEM_FILES
 from detection.syntax_tree import within
 from detection.templates import template
 
@@ -30,7 +39,21 @@ def file_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         yield from _notes(node, act, _paths([*node.args, *(each.value for each in node.keywords)], resolver))
 
 
-def search_notes(nodes: Sequence[ast.AST], found: Sequence[Note], resolver: Resolver) -> Iterator[Note]:
+def path_notes(node: ast.BinOp, resolver: Resolver) -> Iterator[Note]:
+    """`Path.home() / ".ssh" / "id_rsa"`."""
+    if isinstance(node.op, ast.Div):
+        yield from _one_path_notes(node, template(node, resolver))
+        yield from _one_path_notes(node, "/".join(argument_texts([node.left, node.right], resolver)))
+
+
+def path_argument_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """Paths that no evaluation needs, among the arguments of a call."""
+    arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+    for path in (*argument_texts(arguments, resolver), *(template(each, resolver) for each in (node, *arguments))):
+        yield from _one_path_notes(node, path)
+
+
+def search_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]:
     """Names of credential files as words of their own, in a script that searches directories."""
     if not any(_searches(node, resolver) for node in nodes):
         return
@@ -98,3 +121,14 @@ def _opens_to_write(node: ast.Call) -> bool:
         if isinstance(value, str) and set(value) <= _MODES and set(value) & _WRITING:
             return True
     return False
+
+
+def _one_path_notes(node: ast.expr, path: str) -> Iterator[Note]:
+    if len(path) > MAX_PATH or "\n" in path:
+        return
+    if is_credential(path) or is_other_process(path) or is_kernel_interface(path) or is_container_engine(path):
+        yield note_at("sensitive_file", node, evidence=path)
+    elif path in SYSTEM_FILES:
+        yield note_at("system_file", node, evidence=path)
+    elif is_persistent(path):
+        yield note_at("persistence", node, evidence=path)

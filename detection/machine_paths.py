@@ -10,8 +10,10 @@ _HARMLESS = re.compile(
     r"""
     ^/proc/(?:cpuinfo|meminfo|version|loadavg|uptime|stat|filesystems)$
     | ^/proc/(?:self|\*)/(?:status|stat|statm|limits|io|maps|smaps|smaps_rollup|comm)$
-    | ^/sys/(?:fs/cgroup/(?:.*/)?(?:memory|cpu|pids|cpuset)[^/]*|devices/system/(?:cpu|node)(?:/.*)?|class/(?:thermal|drm)(?:/.*)?)$
-    | ^/etc/(?:os-release|lsb-release|debian_version|localtime|timezone|mime\.types|ssl/(?:certs|cert\.pem|openssl\.cnf)(?:/.*)?)$
+    | ^/sys/fs/cgroup/(?:.*/)?(?:memory|cpu|pids|cpuset)[^/]*$
+    | ^/sys/(?:devices/system/(?:cpu|node)|class/(?:thermal|drm))(?:/.*)?$
+    | ^/etc/(?:os-release|lsb-release|debian_version|localtime|timezone|mime\.types)$
+    | ^/etc/ssl/(?:certs|cert\.pem|openssl\.cnf)(?:/.*)?$
     | ^/dev/(?:nvidia[^/]*|kfd|dri(?:/.*)?)$
     """,
     re.VERBOSE,
@@ -22,18 +24,20 @@ _READ_BY_MANY = re.compile(r"^/(?:usr|opt|lib|lib64|bin|sbin|var/(?:tmp|cache))(
 _ROOT = re.compile(r"^(?:/|~/?|/root/?|/(?:home|mnt|media|data|Users)(?:/[^/]+)?/?)$")
 _HOME_SECRET = re.compile(
     r"""
-    (?:^|/)(?:\.netrc|\.[a-z]*_history|\.viminfo|\.password-store|\.mozilla|\.thunderbird|\.boto|\.s3cfg|\.vault-token)(?:/|$)
+    (?:^|/)\.(?:netrc|[a-z]*_history|viminfo|password-store|mozilla|thunderbird|boto|s3cfg|vault-token)(?:/|$)
     | (?:^|/)\.(?:huggingface|cache/huggingface)/(?:token|stored_tokens)$
-    | (?:^|/)\.(?:m2/settings\.xml|cargo/credentials(?:\.toml)?|gem/credentials|terraform\.d|databrickscfg|dockercfg)(?:/|$)
+    | (?:^|/)\.(?:m2/settings\.xml|cargo/credentials(?:\.toml)?|gem/credentials)$
+    | (?:^|/)\.(?:terraform\.d|databrickscfg|dockercfg)(?:/|$)
     | (?:^|/)\.config/(?:google-chrome|chromium|hub|github-copilot|doctl|heroku|openai|anthropic)(?:/|$)
-    | (?:^|/)(?:id_(?:rsa|dsa|ecdsa|ed25519)|credentials\.json|application_default_credentials\.json|\.htpasswd|wallet\.dat)$
+    | (?:^|/)(?:id_(?:rsa|dsa|ecdsa|ed25519)|(?:application_default_)?credentials\.json|\.htpasswd|wallet\.dat)$
     """,
     re.VERBOSE,
 )
 _CREDENTIAL_NAMES = re.compile(
     r"""
     ^(?:\.netrc|\.pgpass|\.git-credentials|\.pypirc|\.npmrc|\.htpasswd|\.vault-token|\.dockercfg|\.my\.cnf|\.boto|\.s3cfg)$
-    | ^(?:id_(?:rsa|dsa|ecdsa|ed25519)?|authorized_keys|known_hosts|kubeconfig|credentials|shadow|\.ssh|\.aws|\.kube|\.gnupg)$
+    | ^(?:id_(?:rsa|dsa|ecdsa|ed25519)?|authorized_keys|known_hosts|kubeconfig|credentials|shadow)$
+    | ^\.(?:ssh|aws|kube|gnupg)$
     """,
     re.VERBOSE,
 )
@@ -55,7 +59,7 @@ def is_foreign_to_write(path: str) -> bool:
 
 
 def is_wide(path: str) -> bool:
-    """Whether `path` is a root, a home or a directory of the system: to search or remove it is to search the machine."""
+    """Whether `path` is a root, a home or a directory of the system."""
     return _ROOT.search(path) is not None or (_is_system(path) and path.count("/") <= 3)
 
 

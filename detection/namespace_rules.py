@@ -1,4 +1,4 @@
-"""Rules about namespaces that are taken whole: the environment, all modules, everything in one. Standard library only."""
+"""Rules about namespaces that are taken whole: the environment, all modules, a module. Standard library only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OWN_KEYS = frozenset({"__name__", "__module__"})
 
 def namespace_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]:
     """Each namespace that is taken as a whole, or asked for names that nobody can know."""
-    explained = _explained(nodes, resolver)
+    explained = _explained(nodes)
     told: set[str] = set()
     for node in nodes:
         if not isinstance(node, ast.Attribute | ast.Name | ast.Call) or id(node) in explained:
@@ -56,7 +56,7 @@ def _rule(meanings: Meanings, node: ast.expr) -> str:
     return "reads_namespace" if meanings & _GUARDED else ""
 
 
-def _explained(nodes: Sequence[ast.AST], resolver: Resolver) -> set[int]:
+def _explained(nodes: Sequence[ast.AST]) -> set[int]:
     """Nodes that stand where only one name of a namespace is asked for, set or looked up."""
     explained: set[int] = set()
     for node in nodes:

@@ -199,21 +199,23 @@ class Resolver:
                 if module is not None:
                     # `__import__("a.b")` gives a, `import_module("a.b")` gives a.b
                     yield module.partition(".")[0] if function.endswith("__import__") else module
-        elif function in {"builtins.getattr", "inspect.getattr_static"} and len(arguments) > 1:
-            yield from self._member(arguments[0], arguments[1])
-            yield from self.meanings(arguments[2]) if len(arguments) > 2 else ()
         elif function in {"builtins.vars", "inspect.getmembers"}:
-            for owner in self.meanings(arguments[0]):
-                yield f"{owner}.__dict__"
+            yield from (f"{owner}.__dict__" for owner in self.meanings(arguments[0]))
         elif function == "builtins.type" and len(arguments) == 1:
             yield from (f"{owner}.__class__" for owner in self.meanings(arguments[0]))
-        elif function in {"operator.getitem", "_operator.getitem"} and len(arguments) > 1:
-            yield from self._subscript(arguments[0], arguments[1])
         elif function in PASSING:
-            for argument in arguments:
-                yield from self.meanings(argument)
+            yield from (meaning for argument in arguments for meaning in self.meanings(argument))
         elif function in _APPLYING:
             yield from self._applied(function, arguments)
+        elif len(arguments) > 1:
+            yield from self._looked_up(function, arguments)
+
+    def _looked_up(self, function: str, arguments: Sequence[ast.expr]) -> Iterator[str]:
+        if function in {"builtins.getattr", "inspect.getattr_static"}:
+            yield from self._member(arguments[0], arguments[1])
+            yield from self.meanings(arguments[2]) if len(arguments) > 2 else ()
+        elif function in {"operator.getitem", "_operator.getitem"}:
+            yield from self._subscript(arguments[0], arguments[1])
 
     def _applied(self, function: str, arguments: Sequence[ast.expr]) -> Iterator[str]:
         """`map(getattr, [os], ["system"])`, `reduce(getattr, ["path", "join"], os)`: a container is its elements."""

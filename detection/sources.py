@@ -1,7 +1,7 @@
 """What may flow into each name of a script, wherever that happens. Standard library only.
 
-Keys are texts: `x` for every variable of that name, `.x` for that attribute of whatever object, `x()` for what functions
-called so return. Scopes and order play no part, and a container is what was put into it: any of the sources may be meant.
+Keys are texts: `x` for every variable of that name, `.x` for that attribute of any object, `x()` for what functions of
+that name return. Scopes and order play no part, and a container is what was put into it: any source may be meant.
 """
 
 from __future__ import annotations
@@ -95,8 +95,9 @@ class Sources:
             for argument in node.args:
                 self._bind(node.func.value, argument)
         elif isinstance(node.func, ast.Name) and node.func.id == "setattr" and len(node.args) == 3:
-            if isinstance(node.args[1], ast.Constant) and isinstance(node.args[1].value, str):
-                self._add(f".{node.args[1].value}", node.args[2])
+            name = node.args[1]
+            if isinstance(name, ast.Constant):
+                self._add(f".{name.value}", node.args[2])
 
     def _bind(self, target: ast.expr, value: ast.expr) -> None:
         if isinstance(target, ast.Name):
@@ -122,7 +123,8 @@ class Sources:
             self._bind(owner, value)
 
     def _add(self, key: str, value: ast.expr) -> None:
-        if (key, id(value)) in self._seen or isinstance(value, ast.Constant) and value.value is None:
+        nothing = isinstance(value, ast.Constant) and value.value is None
+        if nothing or (key, id(value)) in self._seen:
             return
         self._seen.add((key, id(value)))
         self.of.setdefault(key, []).append(value)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from detection.call_rules import call_notes, path_notes, run_texts
+from detection.call_rules import call_notes
 from detection.capabilities import correlations, inventory
+from detection.data_rules import run_texts
 from detection.disguises import Disguises, documented_code, encoded_constants
 from detection.escaped_modules import escape_notes
 from detection.exhaustion_rules import loop_notes, size_notes
-from detection.file_rules import file_notes, search_notes
+from detection.file_rules import file_notes, path_notes, search_notes
 from detection.model_rules import model_notes
 from detection.name_walk import NameWalk
 from detection.names import ATTRIBUTES, DANGEROUS_NAMES, IMPORTS, MODULE_NAMES, PATCHED_MODULES
@@ -67,7 +68,7 @@ class _Analysis:
         calls = [node for node in self._nodes if isinstance(node, ast.Call)]
         modules = self._imports.top_level_modules()
         open_notes = [*found, *self._named]
-        found += search_notes(self._nodes, found, self._resolver)
+        found += search_notes(self._nodes, self._resolver)
         found += correlations(open_notes, modules, calls, self._resolver)
         yield from found
         yield from inventory([*open_notes, *found], modules, calls, self._resolver)

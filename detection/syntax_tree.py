@@ -1,4 +1,4 @@
-"""Walking over syntax trees: faster than `ast.walk`, and without what a process's trees share. Standard library only."""
+"""Walking over syntax trees: faster than `ast.walk`, without what all trees share. Standard library only."""
 
 from __future__ import annotations
 

@@ -29,10 +29,8 @@ def _template(node: ast.expr, resolver: Resolver) -> str:
             return _joined(parts[:MAX_PIECES], "", resolver)
         case ast.FormattedValue(value=value):
             return template(value, resolver)
-        case ast.BinOp(left=ast.BinOp() | ast.JoinedStr() | ast.Constant() as left, op=ast.Add(), right=right):
-            return template(left, resolver) + template(right, resolver)
         case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return "*" + template(right, resolver) if resolver.folder.fold(left) is None else "*"
+            return template(left, resolver) + template(right, resolver)
         case ast.BinOp(left=left, op=ast.Div(), right=right):
             return f"{template(left, resolver)}/{template(right, resolver)}"
         case ast.BinOp(left=ast.Constant(value=str() as text), op=ast.Mod()):

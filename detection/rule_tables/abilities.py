@@ -171,7 +171,7 @@ ABILITIES = (
         why="Searches for files that hold credentials.",
         instead="No evaluation needs this. Leave it out.",
         technique="T1552.001",
-        noticed=b"import os\nfor root, _, names in os.walk(x):\n    y = [n for n in names if n in ('.netrc', 'id_rsa')]",
+        noticed=b"import os\nfor a, b, names in os.walk(x):\n    y = [n for n in names if n in ('.netrc', 'id_rsa')]",
         left_alone=b"WORDS = ('.netrc', 'id_rsa')",
     ),
     Rule(

@@ -1,0 +1,40 @@
+"""Texts that stand in the arguments of a call, in whatever container. Standard library only."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from detection.resolving import Resolver
+from detection.static_tables import FILE_CALLS
+
+
+def argument_texts(nodes: list[ast.expr], resolver: Resolver, *, follow: bool = True) -> Iterator[str]:
+    """The texts among some arguments, those of tuples, path divisions and nested path calls included.
+
+    `follow` one name to the sum that it stands for.
+    """
+    for node in nodes:
+        known = resolver.texts(node)
+        yield from sorted(filter(None, known))
+        if None not in known:
+            continue
+        if isinstance(node, ast.Name):
+            source = resolver.bindings.value_of(node) if follow else None
+            if source is not None:
+                yield from argument_texts(_pieces(source, resolver), resolver, follow=False)
+        else:
+            yield from argument_texts(_pieces(node, resolver), resolver, follow=follow)
+
+
+def _pieces(node: ast.expr, resolver: Resolver) -> list[ast.expr]:
+    """The parts of an expression that is not known as a whole."""
+    match node:
+        case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.JoinedStr(values=parts):
+            return parts
+        case ast.BinOp(left=left, op=ast.Div() | ast.Add() | ast.Mod(), right=right):
+            return [left, right]
+        case ast.Call(args=arguments) if resolver.meanings(node.func) & FILE_CALLS:
+            return arguments
+        case _:
+            return []
