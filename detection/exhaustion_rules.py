@@ -14,12 +14,14 @@ HUGE = 1 << 28
 """Bytes or elements at once: an evaluation works with thousandths of it."""
 MAX_EXPONENT = 1_000_000
 _ENDS = (ast.Return, ast.Raise, ast.Yield, ast.YieldFrom, ast.Await)
-_GROWING = frozenset({"append", "extend", "write", "writelines", "add", "start", "submit", "fork", "insert", "update"})
-_GROWING_CALLS = frozenset({"bytearray", "Thread", "Process", "open", "Popen", "mkdtemp", "fork"})
+_GROWING = frozenset({"append", "extend", "add", "insert", "update", "bytearray"})
+_WRITING = frozenset(
+    {"write", "writelines", "open", "write_bytes", "write_text", "mkdir", "mkdtemp", "touch", "mkstemp"}
+)
 _WAITING = frozenset(
     {"get", "recv", "accept", "wait", "sleep", "acquire", "read", "readline", "exit", "poll", "select"}
 )
-_STARTERS = frozenset({"Thread", "Process", "fork", "Timer"})
+_STARTERS = frozenset({"Thread", "Process", "fork", "Timer", "Popen", "start", "submit", "start_new_thread"})
 _SIZED = frozenset({"builtins.bytearray", "builtins.bytes"})
 _ARRAYS = frozenset({"numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full"})
 _ENDLESS = frozenset({"itertools.count", "itertools.cycle", "itertools.repeat"})
@@ -29,15 +31,15 @@ _OFTEN_IGNORED = frozenset({"SIGINT", "SIGPIPE", "SIGCHLD", "SIGALRM"})
 def loop_notes(node: ast.While | ast.For, resolver: Resolver) -> Iterator[Note]:
     """A loop without an end whose body only adds."""
     if isinstance(node, ast.While) and any(_last_name(part) in _STARTERS for part in within(node.test, 200)):
-        yield note_at("endless_growth", node, evidence="starts threads until that fails")
+        yield note_at("endless_spawning", node)
     elif _is_endless(node, resolver) and not _breaks(node.body):
-        if any(isinstance(part, _ENDS) for part in own_nodes(node.body)):
+        parts = list(own_nodes(node.body))
+        names = {_last_name(part) for part in parts}
+        if names & _WAITING or any(isinstance(part, _ENDS) for part in parts):
             return
-        names = [_last_name(part) for part in own_nodes(node.body)]
-        grows = any(name in _GROWING or name in _GROWING_CALLS for name in names) or any(
-            map(_adds, own_nodes(node.body))
-        )
-        if grows and not any(name in _WAITING for name in names):
+        if names & (_STARTERS | _WRITING):
+            yield note_at("endless_spawning", node)
+        elif names & _GROWING or any(map(_adds, parts)):
             yield note_at("endless_growth", node)
 
 
