@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -46,7 +46,7 @@ from detection.rules import BANDIT, LEARNED  # noqa: E402
 from detection.scoring import THRESHOLD  # noqa: E402
 from detection.script_analysis import Script, acceptable, own_notes  # noqa: E402
 from detection.stage_reports import finding, finding_of  # noqa: E402
-from detection.static_analysis import opinion_finding  # noqa: E402
+from detection.static_analysis import BanditOpinion, opinion_finding  # noqa: E402
 from domain.findings import Finding, StageReport, Verdict  # noqa: E402
 from domain.lifecycle import Stage  # noqa: E402
 from domain.limits import MAX_SCRIPT_BYTES  # noqa: E402
@@ -122,7 +122,7 @@ class Bench:
         own += map(finding_of, timed("stage 2", lambda: _static(source)))
         if isinstance(acceptable(source), Script):
             opinions = timed("bandit", lambda: self._curated.opinions(source))
-            elsewhere = [opinion_finding(each._asdict()) for each in opinions]
+            elsewhere = [opinion_finding(cast("BanditOpinion", each._asdict())) for each in opinions]
             score = timed("hexora", lambda: self._scorer.score(source))
             elsewhere += [finding(LEARNED)] if score is not None and score >= THRESHOLD else []
         figures.files += 1
