@@ -66,7 +66,7 @@ async def test_the_refusal_is_the_first_grave_finding(pool: ParserPool):
 
 
 async def test_a_script_that_kills_every_child_is_rejected(pool: ParserPool, monkeypatch: pytest.MonkeyPatch):
-    async def dying(self: ChildPool, request: Frame, deadline: float) -> Frame:
+    async def dying(*_: object) -> Frame:
         raise ChildDied("ended instead of answering")
 
     monkeypatch.setattr(ChildPool, "ask", dying)
