@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from api.http_protocol import StrictHttp
 
@@ -19,7 +19,7 @@ MAX_HEADER_BYTES = 64 * 1024
 class Server(uvicorn.Server):
     """Ends by returning. Uvicorn's own would raise the signal again, and what is open here would not be closed."""
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
         """Serve an app, whose lifetimes are the caller's."""
         config = uvicorn.Config(
             app,
