@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from api.schemas import Accepted, EvaluationAnswer, EvaluationSummary, Links, Queue, ResultAnswer, StatusAnswer
 from api.settings import ApiSettings
 from domain.evaluation import StatusReport
-from storage.records import EvaluationRecord, QueuePlace
+from storage.records import EvaluationRecord, ListedEvaluation, QueuePlace
 from storage.transitions import way
 
 ROOT = "/api/v1/evaluations"
@@ -81,8 +81,8 @@ def is_ahead(report: StatusReport, record: EvaluationRecord) -> bool:
     return bool(way(record.status, report.status))
 
 
-def summary(record: EvaluationRecord) -> EvaluationSummary:
-    """A record in a list."""
+def summary(record: ListedEvaluation) -> EvaluationSummary:
+    """An evaluation in a list."""
     return EvaluationSummary(**_summary(record))
 
 
@@ -130,7 +130,7 @@ def result_answer(record: EvaluationRecord, result: JsonValue) -> ResultAnswer:
     )
 
 
-def _summary(record: EvaluationRecord) -> dict[str, Any]:
+def _summary(record: ListedEvaluation) -> dict[str, Any]:
     return {
         "evaluation_id": record.evaluation_id,
         "status": record.status,

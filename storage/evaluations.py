@@ -89,7 +89,7 @@ class Evaluations:
         return None if row is None else record_of(row)
 
     async def page(self, tenant: str, status: Status | None, limit: int, cursor: str | None) -> Page:
-        """Records of a tenant, newest first, at most 200. Raises BadCursor."""
+        """Evaluations of a tenant, newest first, at most 200. Raises BadCursor."""
         return await self._database.read(listings.page, tenant, status, limit, cursor)
 
     async def queue_place(self, record: EvaluationRecord) -> QueuePlace:

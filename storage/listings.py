@@ -10,14 +10,15 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, func, select, tuple_
 
 from domain.lifecycle import Status, is_terminal
-from storage.records import BadCursor, EvaluationRecord, Page, QueuePlace
-from storage.rows import record_of
+from storage.records import BadCursor, EvaluationRecord, ListedEvaluation, Page, QueuePlace
 from storage.tables import evaluations
 
 MAX_PAGE = 200
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _PLACE = re.compile(r"1:(\d{1,18}):(eval_[a-z2-7]{26})")
+_LISTED = [evaluations.c[name] for name in ListedEvaluation.model_fields]
+"""Not the report: with its result and attempts it would cost a page of 200 its time."""
 _WAITS_FOR = {
     Status.QUEUED: "waits for a validation worker",
     Status.VALIDATED: "waits for an execution slot",
@@ -34,13 +35,13 @@ def page(connection: Connection, tenant: str, status: Status | None, limit: int,
     """Evaluations of a tenant, the newest first. Raises BadCursor."""
     limit = max(1, min(limit, MAX_PAGE))
     place = tuple_(evaluations.c.queued_at, evaluations.c.evaluation_id)
-    query = select(evaluations).where(evaluations.c.tenant == tenant)
+    query = select(*_LISTED).where(evaluations.c.tenant == tenant)
     if status is not None:
         query = query.where(evaluations.c.status == status)
     if cursor is not None:
         query = query.where(place < tuple_(*_place_at(cursor)))
     query = query.order_by(evaluations.c.queued_at.desc(), evaluations.c.evaluation_id.desc()).limit(limit + 1)
-    records = tuple(record_of(row) for row in connection.execute(query))
+    records = tuple(ListedEvaluation.model_validate(row) for row in connection.execute(query).mappings())
     more = len(records) > limit
     return Page(records[:limit], _cursor_at(records[limit - 1]) if more else None)
 
@@ -59,7 +60,7 @@ def queue_place(connection: Connection, record: EvaluationRecord, now: datetime)
     return QueuePlace(position=count + 1, as_of=now, approximate=True, reason=reason)
 
 
-def _cursor_at(record: EvaluationRecord) -> str:
+def _cursor_at(record: ListedEvaluation) -> str:
     microseconds = (record.queued_at - _EPOCH) // _MICROSECOND
     return base64.urlsafe_b64encode(f"1:{microseconds}:{record.evaluation_id}".encode()).decode().rstrip("=")
 

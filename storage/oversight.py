@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from domain.evaluation import StopOrder
 from domain.journal import EntryKind
 from domain.lifecycle import TERMINAL, Stage, Status
+from domain.retention import Retention
 from storage.database import Database
 from storage.rows import EvaluationRow
 from storage.tables import evaluations, executions, journal
@@ -28,6 +29,13 @@ class OpenEvaluation(NamedTuple):
     updated_at: datetime
     reported: bool
     """Whether a report of its execution is kept, so that the run is known to be over."""
+
+
+class Expired(NamedTuple):
+    """An ended evaluation whose payload is to be deleted."""
+
+    tenant: str
+    evaluation_id: str
 
 
 class RunOwner(NamedTuple):
@@ -62,6 +70,10 @@ class Oversight:
         """Open evaluations with a workflow, of which nothing was written since `time`: by id, those behind `after`."""
         return await self._database.read(_quiet_since, time, after, limit)
 
+    async def expired(self, retention: Retention, now: datetime, limit: int) -> list[Expired]:
+        """What ended longer ago than its tenant keeps it, and has not been deleted: the oldest first."""
+        return await self._database.read(_expired, retention, now, limit)
+
     async def owners(self, evaluation_ids: Sequence[str]) -> dict[str, RunOwner]:
         """By evaluation id; those without a row are left out."""
         return await self._database.read(_owners, evaluation_ids)
@@ -90,6 +102,20 @@ def _quiet_since(connection: Connection, time: datetime, after: str, limit: int)
         columns.evaluation_id > after,
     )
     return [_open(row) for row in connection.execute(query.order_by(columns.evaluation_id).limit(limit))]
+
+
+def _expired(connection: Connection, retention: Retention, now: datetime, limit: int) -> list[Expired]:
+    columns, named = evaluations.c, retention.named_before(now)
+    due = [and_(columns.tenant == tenant, columns.ended_at <= before) for tenant, before in named.items()]
+    others = retention.others_before(now)
+    if others is not None:
+        due.append(and_(columns.tenant.not_in(sorted(named)), columns.ended_at <= others))
+    if not due:
+        return []
+    query = select(columns.tenant, columns.evaluation_id).where(columns.deleted_at.is_(None), or_(*due))
+    # Said once more for all of them, so that the index finds where to end
+    query = query.where(columns.ended_at <= max([*named.values(), *([others] if others else [])]))
+    return [Expired(*row) for row in connection.execute(query.order_by(columns.ended_at).limit(limit))]
 
 
 def _owners(connection: Connection, evaluation_ids: Sequence[str]) -> dict[str, RunOwner]:

@@ -106,33 +106,38 @@ class StoredReport(Value):
     """A stop was journaled first, so that whatever the run said of its end does not count."""
 
 
-class EvaluationRecord(Value):
-    """Everything that the row of an evaluation knows."""
+class ListedEvaluation(Value):
+    """What a list tells of an evaluation: little, because a page has many."""
 
     evaluation_id: str
-    tenant: str
     status: Status
     stage: Stage | None = None
     model_id: str
-    script: ScriptRef
     config: EffectiveConfig
-    policy: Policy
     queued_at: datetime
+    ended_at: datetime | None = None
+    verdict: Verdict | None = None
+    cause: Cause | None = None
+    outcome: RunOutcome | None = None
+    retry_of: str | None = None
+    deleted_at: datetime | None = None
+
+
+class EvaluationRecord(ListedEvaluation):
+    """Everything that the row of an evaluation knows."""
+
+    tenant: str
+    script: ScriptRef
+    policy: Policy
     updated_at: datetime
     started_at: datetime | None = None
     """When it became executing."""
-    ended_at: datetime | None = None
-    verdict: Verdict | None = None
     findings: tuple[Finding, ...] = ()
     """Of the review, and after them those of the execution."""
     findings_digest: str = ""
     """Over the findings of the review: what an approval refers to."""
-    cause: Cause | None = None
-    outcome: RunOutcome | None = None
     report: StoredReport | None = None
-    retry_of: str | None = None
     stop: StopOrder | None = None
-    deleted_at: datetime | None = None
     last_seq: int
     """The last entry of its journal."""
 
@@ -145,9 +150,9 @@ class Submission(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Some records; `next_cursor` is None where there are no more."""
+    """Some evaluations; `next_cursor` is None where there are no more."""
 
-    records: tuple[EvaluationRecord, ...]
+    records: tuple[ListedEvaluation, ...]
     next_cursor: str | None
 
 

@@ -25,7 +25,8 @@ class Right(Value):
     """What may be done with one table; `update` names columns, and with none of them a row cannot even be locked."""
 
     table: str
-    select: bool = True
+    select: tuple[str, ...] = ()
+    """The columns that may be read. Empty: all of them."""
     insert: bool = False
     delete: bool = False
     update: tuple[str, ...] = ()
@@ -60,8 +61,13 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = MappingProxyType(
             Right(table="executions", insert=True),
         ),
         "records": (
-            Right(table="evaluations", update=("outcome", "stop", "workflow_started_at", "receipt_at", *_PROGRESS)),
-            _APPENDS,
+            # Retention: it deletes payloads, and never reads one
+            Right(
+                table="evaluations",
+                update=("outcome", "stop", "workflow_started_at", "receipt_at", "deleted_at", *_DELETED, *_PROGRESS),
+            ),
+            Right(table="journal", insert=True, delete=True),
+            Right(table="blobs", select=("tenant", "sha256", "size"), delete=True, update=("size",)),
             Right(table="executions"),
         ),
         "monitor": (
@@ -103,7 +109,8 @@ def statements(process: str, user: str, schema: str = "public") -> list[str]:
 
 
 def _verbs(right: Right) -> list[str]:
-    verbs = [verb for verb in ("select", "insert", "delete") if getattr(right, verb)]
+    verbs = [f"select ({', '.join(right.select)})" if right.select else "select"]
+    verbs += [verb for verb in ("insert", "delete") if getattr(right, verb)]
     if right.update:
         verbs.append(f"update ({', '.join(dict.fromkeys(right.update))})")
     return verbs

@@ -69,6 +69,7 @@ evaluations = Table(
     Index("ix_evaluations_page", "tenant", "queued_at", "evaluation_id"),
     Index("ix_evaluations_page_of_status", "tenant", "status", "queued_at", "evaluation_id"),
     Index("ix_evaluations_queue", "status", "queued_at", "evaluation_id"),
+    Index("ix_evaluations_ended", "deleted_at", "ended_at"),
     Index("ix_evaluations_script", "tenant", "script_sha256"),
     Index("ix_evaluations_result", "tenant", "result_sha256"),
 )

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domain.retention import Days
 from domain.runs import Backend
 
 Level = Annotated[int, Field(ge=1, le=4)]
@@ -109,6 +110,11 @@ class WorkerSettings(BaseSettings):
     )
     sweep_seconds: float = Field(
         default=5.0, ge=0.2, le=300, description="Seconds between sweeps: how long a row may lack its workflow."
+    )
+    retention_days: dict[str, Days] = Field(
+        default_factory=dict[str, Days],
+        description='JSON: days after its end when a tenant\'s payload is deleted, as {"tenant": 30, "*": 90}; * is '
+        "everybody else. A tombstone stays. The default deletes nothing: data are not lost by not having read this.",
     )
     patrol_seconds: float = Field(
         default=0.5, ge=0.1, le=1, description="Seconds between the monitor's looks: with 2 s of patience, 3 s in all."

@@ -14,6 +14,7 @@ from domain.errors import PlatformError, RecordMissing, StopUnconfirmed, Workflo
 from domain.evaluation import Cause, Evaluation, EvaluationEnd, StopOrder
 from domain.lifecycle import DEADLINES, Status
 from domain.outcomes import RunOutcome
+from domain.retention import Retention
 from storage.evaluations import Evaluations
 from storage.oversight import OpenEvaluation, Oversight
 from worker.departures import Departure
@@ -56,7 +57,7 @@ class Departed(Protocol):
 
 
 class Sweep:
-    """Rounds of four chores. Each act may be repeated, so that several processes may sweep at once."""
+    """Rounds of five chores. Each act may be repeated, so that several processes may sweep at once."""
 
     def __init__(
         self,
@@ -64,19 +65,22 @@ class Sweep:
         oversight: Oversight,
         workflows: Gateway,
         departures: Departed,
+        retention: Retention | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._evaluations = evaluations
         self._oversight = oversight
         self._workflows = workflows
         self._departures = departures
+        self._retention = retention or Retention()
         self._now = now
         self._looked_at = ""
 
     async def run(self, every: float) -> None:
         """Sweep until cancelled, with `every` seconds between rounds."""
+        chores = (self.start_forgotten, self.end_overdue, self.repeat_stops, self.end_departed, self.delete_expired)
         while True:
-            for chore in (self.start_forgotten, self.end_overdue, self.repeat_stops, self.end_departed):
+            for chore in chores:
                 await self._performed(chore)
             await asyncio.sleep(every)
 
@@ -126,6 +130,14 @@ class Sweep:
                 await self._end(row, Cause(stage=row.stage, code=WorkflowLost.code, message=message, retryable=True))
             ended += 1
         return ended
+
+    async def delete_expired(self) -> int:
+        """Delete the payloads of what ended longer ago than its tenant keeps it. Returns how many."""
+        expired = await self._oversight.expired(self._retention, self._now(), AT_ONCE)
+        for tenant, evaluation_id in expired:
+            await self._evaluations.delete_payload(tenant, evaluation_id)
+            log.info("payload_expired", evaluation_id=evaluation_id)
+        return len(expired)
 
     async def _give_up(self, row: OpenEvaluation, order: StopOrder) -> None:
         """End a stop that no workflow ends. It is confirmed where the run has reported; elsewhere nobody knows."""

@@ -149,6 +149,7 @@ class Wiring:
 
     async def _records(self, chores: list[Chore]) -> Sequence[Callable[..., Any]]:
         from activities.record_keeping import RecordKeeping  # noqa: PLC0415
+        from domain.retention import Retention  # noqa: PLC0415
         from storage.evaluations import Evaluations  # noqa: PLC0415
         from storage.oversight import Oversight  # noqa: PLC0415
         from worker.departures import Departures  # noqa: PLC0415
@@ -156,7 +157,10 @@ class Wiring:
 
         database = await self._open_database()
         keeping = RecordKeeping(await self._stored_records())
-        sweep = Sweep(Evaluations(database), Oversight(database), self._workflows(), Departures(self._client))
+        retention = Retention(days=self._settings.retention_days)
+        sweep = Sweep(
+            Evaluations(database), Oversight(database), self._workflows(), Departures(self._client), retention
+        )
         chores.append(lambda: sweep.run(self._settings.sweep_seconds))
         return (keeping.record_status, keeping.record_stop, keeping.conclude)
 

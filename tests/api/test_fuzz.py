@@ -72,7 +72,7 @@ def test_the_api_keeps_every_promise_of_its_document(fuzzed: tuple[str, dict[str
     run = subprocess.run(
         [
             *(str(Path(sys.executable).with_name("schemathesis")), f"--config-file={a_config(tmp_path, keys)}", "run"),
-            *(f"{url}/openapi.json", "--checks=all", f"--max-examples={EXAMPLES}", "--no-shrink", "--workers=2"),
+            *(f"{url}/openapi.json", "--checks=all", f"--max-examples={EXAMPLES}", "--no-shrink"),
         ],
         cwd=tmp_path,
         capture_output=True,

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Connection, event, text
 
 from domain.lifecycle import Status
+from domain.retention import Retention
 from storage.database import Database
 from storage.evaluations import BadCursor, EvaluationRecord, Evaluations
 from storage.listings import MAX_PAGE, _cursor_at, _place_at
+from storage.oversight import Oversight
 from tests.storage.rows import A, bring, later, new
 
 WAITING = (Status.QUEUED, Status.VALIDATED)
@@ -142,3 +147,58 @@ async def test_who_does_not_wait_has_a_reason_instead_of_a_place(
 
     assert (place.position, place.as_of) == (None, later(77))
     assert place.reason
+
+
+async def plans(database: Database, asking: Callable[[], Awaitable[object]]) -> str:
+    """How the database would answer what is asked, if it uses an index wherever there is one."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    await asking()
+    event.remove(database.engine, "before_cursor_execute", note)
+
+    def explained(connection: Connection) -> str:
+        words = "EXPLAIN QUERY PLAN "
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL enable_seqscan = off"))
+            words = "EXPLAIN "
+        lines = [connection.exec_driver_sql(words + statement, parameters).all() for statement, parameters in asked]
+        return "\n".join(str(row) for rows in lines for row in rows)
+
+    return await database.read(explained)
+
+
+@pytest.mark.parametrize("status", [None, Status.FAILED])
+@pytest.mark.parametrize("from_a_cursor", [False, True])
+async def test_a_page_is_read_from_its_index_without_sorting(
+    evaluations: Evaluations, database: Database, status: Status | None, *, from_a_cursor: bool
+) -> None:
+    for name in "abc":
+        await bring(evaluations, Status.FAILED, name)
+    cursor = (await evaluations.page("tenant-a", status, 1, None)).next_cursor if from_a_cursor else None
+
+    told = await plans(database, lambda: evaluations.page("tenant-a", status, 2, cursor))
+
+    assert "ix_evaluations_" in told  # of several that fit, Postgres takes any while a table is small
+    assert not any(word in told for word in ("TEMP B-TREE", "SCAN evaluations", "Sort", "Seq Scan"))
+
+
+async def test_a_place_in_a_queue_is_counted_in_its_index(evaluations: Evaluations, database: Database) -> None:
+    await bring(evaluations, Status.QUEUED)
+    record = await evaluations.find(A)
+    assert record is not None
+
+    told = await plans(database, lambda: evaluations.queue_place(record))
+
+    assert "ix_evaluations_queue" in told
+
+
+async def test_what_has_expired_is_found_in_its_index(database: Database) -> None:
+    retention = Retention(days={"tenant-a": 1, "*": 2})
+
+    told = await plans(database, lambda: Oversight(database).expired(retention, later(0), 10))
+
+    assert "ix_evaluations_ended" in told

@@ -93,6 +93,15 @@ async def test_together_they_bring_an_evaluation_to_its_end(users: Users) -> Non
         assert await Evaluations(api).delete_payload("tenant-a", A)
 
 
+async def test_retention_deletes_what_it_may_not_read(users: Users) -> None:
+    async with Database(users["api"]) as api, Database(users["records"]) as records:
+        await bring_by(api, records, "a")
+        await Evaluations(records).conclude(end(Status.ERROR), later(5))
+
+        assert await Evaluations(records).delete_payload("tenant-a", A)
+        assert await Blobs(api).get("tenant-a", new().evaluation.script.sha256) is None
+
+
 async def test_a_stop_is_written_by_api_or_workflow(users: Users) -> None:
     async with Database(users["api"]) as api, Database(users["records"]) as records:
         for name, database in (("a", api), ("b", records)):
@@ -144,7 +153,9 @@ FORBIDDEN: Mapping[str, tuple[str, ...]] = {
     ),
     "records": (
         "SELECT content FROM blobs",
-        "UPDATE evaluations SET report = '{}'",
+        "UPDATE blobs SET content = ''",
+        "UPDATE journal SET payload = ''",
+        "UPDATE evaluations SET script_sha256 = 'x'",
         "DELETE FROM evaluations",
         "DELETE FROM executions",
     ),
@@ -177,7 +188,7 @@ async def test_a_key_made_by_the_owner_is_known_to_the_api(users: Users, empty_p
 def test_every_table_and_column_of_the_rights_is_there() -> None:
     for rights in RIGHTS.values():
         for right in rights:
-            assert set(right.update) <= set(metadata.tables[right.table].c.keys())
+            assert {*right.update, *right.select} <= set(metadata.tables[right.table].c.keys())
 
 
 def test_a_name_cannot_end_its_quotes() -> None:

@@ -9,9 +9,10 @@ import pytest
 from domain.errors import StopUnconfirmed, WorkflowLost, WorkflowsUnavailable
 from domain.evaluation import Evaluation, EvaluationEnd, StopOrder
 from domain.lifecycle import Status
+from domain.retention import Retention
 from storage.evaluations import EvaluationRecord, Evaluations
 from storage.oversight import Oversight
-from tests.storage.rows import ORDER, USE, A, a_report, bring, later, new
+from tests.storage.rows import ORDER, ORIGIN, USE, A, a_report, bring, end, later, new
 from worker.departures import Departure
 from worker.sweep import QUEUED_FOR, QUIET_FOR, STOPPING_FOR, Sweep
 from workflows.causes import NO_WORKER
@@ -204,3 +205,49 @@ async def test_two_sweeps_at_once_come_to_the_same(
 
     record = await the_record(evaluations, b)
     assert record.status is Status.ERROR
+
+
+def keeping(evaluations: Evaluations, oversight: Oversight, temporal: Temporal, days: int, **by_tenant: int) -> Sweep:
+    """A sweep ten days later."""
+    retention = Retention(days={"tenant-a": days, **by_tenant})
+    return Sweep(evaluations, oversight, temporal, temporal, retention, now=lambda: later(10 * 86_400))
+
+
+@pytest.mark.parametrize(("days", "deleted"), [(9, 1), (11, 0)])
+async def test_a_payload_is_deleted_after_the_days_of_its_tenant(
+    evaluations: Evaluations, oversight: Oversight, temporal: Temporal, days: int, deleted: int
+) -> None:
+    await bring(evaluations, Status.COMPLETED)
+    sweep = keeping(evaluations, oversight, temporal, days)
+
+    assert await sweep.delete_expired() == deleted
+    assert await sweep.delete_expired() == 0
+
+    record = await the_record(evaluations)
+    assert record.status is Status.COMPLETED
+    assert (record.deleted_at is not None) == bool(deleted)
+
+
+async def test_what_is_under_way_expires_never(
+    evaluations: Evaluations, oversight: Oversight, temporal: Temporal
+) -> None:
+    await bring(evaluations, Status.AWAITING_APPROVAL)
+
+    assert await keeping(evaluations, oversight, temporal, 1).delete_expired() == 0
+
+
+async def test_a_tenant_that_is_not_named_keeps_its_own_or_is_one_of_all_others(
+    evaluations: Evaluations, oversight: Oversight, temporal: Temporal
+) -> None:
+    await evaluations.submit(new("b", tenant="tenant-b"), None)
+    await evaluations.conclude(end(Status.ERROR, "b", ORIGIN), later(3))
+
+    assert await keeping(evaluations, oversight, temporal, 1).delete_expired() == 0
+    assert await keeping(evaluations, oversight, temporal, 1, **{"*": 11}).delete_expired() == 0
+    assert await keeping(evaluations, oversight, temporal, 1, **{"*": 9}).delete_expired() == 1
+
+
+async def test_without_a_setting_nothing_expires(evaluations: Evaluations, sweep: Sweep) -> None:
+    await bring(evaluations, Status.COMPLETED)
+
+    assert await sweep.delete_expired() == 0
