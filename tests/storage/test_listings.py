@@ -15,7 +15,7 @@ from domain.lifecycle import Status
 from domain.retention import Retention
 from storage.database import Database
 from storage.evaluations import BadCursor, EvaluationRecord, Evaluations
-from storage.listings import MAX_PAGE, _cursor_at, _place_at
+from storage.listings import MAX_PAGE, _cursor_at, _place_at  # pyright: ignore[reportPrivateUsage]
 from storage.oversight import Oversight
 from tests.storage.rows import A, bring, later, new
 
