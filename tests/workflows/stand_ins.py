@@ -50,7 +50,7 @@ class StandIns:
     away: set[str] = field(default_factory=set[str])
     """Activities that raise a retryable error as long as they are in here."""
     endless: set[str] = field(default_factory=set[str])
-    """Activities that go on until they are cancelled."""
+    """Activities that go on until they are cancelled, or no longer in here."""
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when an endless activity has been reached."""
     deaf: set[str] = field(default_factory=set[str])
@@ -138,7 +138,7 @@ class StandIns:
             return False
         self.reached.set()
         try:
-            while True:
+            while name in self.endless | self.deaf:
                 activity.heartbeat()
                 await asyncio.sleep(0.1)
         except asyncio.CancelledError:
@@ -149,6 +149,7 @@ class StandIns:
             if passes_on:
                 raise
             return True
+        return False
 
 
 class _IgnoredCancellation:
@@ -163,9 +164,12 @@ EVERY_QUEUE = frozenset(task_queues.ALL)
 
 @asynccontextmanager
 async def at_work(
-    client: Client, stand_ins: StandIns, queues: frozenset[str] = EVERY_QUEUE
+    client: Client,
+    stand_ins: StandIns,
+    queues: frozenset[str] = EVERY_QUEUE,
+    version: type[EvaluationWorkflow] = EvaluationWorkflow,
 ) -> AsyncGenerator[Workflows]:
-    """Workers for these queues, and the way to the workflows."""
+    """Workers for these queues, and the way to the workflows. `version` is the release of the story."""
     workflows = Workflows(client)
     stand_ins.announce = stand_ins.announce or workflows.announce
     served: dict[str, list[Any]] = {
@@ -181,7 +185,7 @@ async def at_work(
                     client,
                     task_queue=queue,
                     activities=served.get(queue, []),
-                    workflows=[EvaluationWorkflow] if queue == task_queues.WORKFLOWS else [],
+                    workflows=[version] if queue == task_queues.WORKFLOWS else [],
                     max_heartbeat_throttle_interval=timedelta(seconds=0.2),
                     sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
                     graceful_shutdown_timeout=timedelta(0),
