@@ -19,10 +19,10 @@ echo "Airlock needs Python 3.11 or newer with venv, and found none (Debian, Ubun
 exit 1
 endef
 
-.PHONY: help setup demo up test nightly check format science bench lock clean
+.PHONY: help setup demo up test nightly test-roles check format science bench lock clean
 
 help:  ## List these commands
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 setup: $(VENV)/runtime.stamp  ## Make .venv with the airlock command, from hash-locked requirements
 
@@ -37,6 +37,14 @@ test: $(VENV)/dev.stamp  ## Run the everyday tests
 
 nightly: $(VENV)/dev.stamp  ## Run all tests, those that take minutes too
 	@$(BIN)/python -m pytest -q $(ARGS)
+
+# The servers may be named by TEMPORAL_ADDRESS and TEST_POSTGRES_URL; otherwise those of the folder beside this one are used
+test-roles: $(VENV)/dev.stamp  ## Run the pipeline and its faults on a real Temporal and Postgres, two processes of each role
+	@if [ -z "$${TEMPORAL_ADDRESS:-}" ] || [ -z "$${TEST_POSTGRES_URL:-}" ]; then \
+	    [ -x ../shared/temporal/up ] || { echo "TEMPORAL_ADDRESS and TEST_POSTGRES_URL name no servers" >&2; exit 1; }; \
+	    named=$$(../shared/temporal/up | tail -1); eval "$$named"; \
+	fi; \
+	AIRLOCK_REQUIRE_POSTGRES=1 $(BIN)/python -m pytest -q -m roles $(ARGS)
 
 check: $(VENV)/dev.stamp  ## Check style, types and the direction of imports
 	@$(BIN)/ruff check -q .

@@ -7,6 +7,7 @@ import logging
 import sys
 
 import structlog
+from sqlalchemy.exc import ProgrammingError
 
 from api.app import create_app
 from api.server import Server
@@ -15,10 +16,22 @@ from api.wiring import opened
 from detection.policy_file import PolicyError
 from domain.errors import PlatformError
 from storage.catalogues import CatalogueError
+from storage.database import UnknownDatabase
+from storage.rights import RightsMissing
 from storage.schema import SchemaMismatch
+from workflows.namespace import NamespaceUnprepared
 
 CANNOT_START = 78
 """EX_CONFIG of sysexits: starting it again will not help."""
+_SAYS_WHAT_TO_DO = (
+    BadSettings,
+    CatalogueError,
+    PolicyError,
+    UnknownDatabase,
+    SchemaMismatch,
+    RightsMissing,
+    NamespaceUnprepared,
+)
 
 
 def main() -> int:
@@ -27,8 +40,10 @@ def main() -> int:
         settings = read_settings()
         _log_as_json(settings.log_level)
         asyncio.run(_serve(settings))
-    except (BadSettings, CatalogueError, PolicyError, SchemaMismatch) as error:
+    except _SAYS_WHAT_TO_DO as error:
         return _refused(str(error))
+    except ProgrammingError:
+        return _refused("The database refuses the API's user: run `airlock admin setup --grant`.")
     except PlatformError as error:
         return _refused(f"The API cannot start: {error.message}. {error.evidence}".strip())
     return 0

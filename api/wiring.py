@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from api.submitting import Checker, Submitting
 from detection.parser_pool import ParserPool
 from detection.policy_file import load_policy
 from domain.environments import Environment
+from domain.errors import WorkflowsUnavailable
 from domain.policy import Policy
 from storage.blobs import Blobs
 from storage.catalogues import load_environments, load_models
@@ -24,6 +25,7 @@ from storage.database import Database
 from storage.evaluations import Evaluations
 from storage.journal import Journal
 from storage.keys import ApiKeys
+from storage.rights import require_rights
 from storage.schema import require_schema
 from workflows.client import visiting
 
@@ -32,17 +34,21 @@ from workflows.client import visiting
 async def opened(settings: ApiSettings) -> AsyncGenerator[Services]:
     """The services of a process, until the context is left.
 
-    Raises CatalogueError, SchemaMismatch, StorageUnavailable and AnalyserFailed, each in a sentence for the operator.
-    Temporal may be away: /readyz says so, and what needs it is answered with 503.
+    Raises CatalogueError, UnknownDatabase, SchemaMismatch, RightsMissing, NamespaceUnprepared, StorageUnavailable and
+    AnalyserFailed, each in a sentence for the operator. Temporal may be away: /readyz says so, and what needs it is
+    answered with 503.
     """
     environments = load_environments(settings.environments_dir)
     async with Database(settings.database_url) as database:
         await require_schema(database)
+        await require_rights(database, "api")
         async with (
             visiting(settings.temporal_address, settings.temporal_namespace, lazy=True) as workflows,
             parser_pool(environments) as checker,
             serving(settings, database, workflows, checker, environments) as services,
         ):
+            with suppress(WorkflowsUnavailable):
+                await workflows.require_prepared()
             yield services
 
 

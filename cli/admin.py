@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
+from alembic.util import CommandError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ProgrammingError
 
-from cli.session import tell
+from cli.exit_codes import ExitCode
+from cli.session import Failed, tell
 from cli.settings import OperatorSettings, operator_settings
-from storage.database import Database, migrate
+from storage.database import Database, UnknownDatabase, migrate
 from storage.rights import RIGHTS, grant
 from workflows.client import connect
 from workflows.namespace import prepare
@@ -31,11 +37,12 @@ def setup(
 ) -> None:
     """Bring the database's tables and Temporal's search attributes up to date. Repeat it with every deployment."""
     settings = operator_settings()
-    migrate(settings.database)
-    tell("The database is up to date.")
-    if rights:
-        asyncio.run(_grant(settings.database))
-        tell(f"Each has its rights: {', '.join(_USERS.values())}.")
+    with _database_told():
+        migrate(settings.database)
+        tell("The database is up to date.")
+        if rights:
+            asyncio.run(_grant(settings.database))
+            tell(f"Each has its rights: {', '.join(_USERS.values())}.")
     asyncio.run(_register(settings))
     tell(f"The namespace {settings.temporal_namespace} has the search attributes.")
 
@@ -43,7 +50,24 @@ def setup(
 _USERS = {process: f"airlock_{process}" for process in RIGHTS}
 
 
+@contextmanager
+def _database_told() -> Generator[None]:
+    """What a database refuses, in a sentence."""
+    try:
+        yield
+    except UnknownDatabase as error:
+        raise Failed(str(error), ExitCode.REFUSED) from error
+    except ProgrammingError as error:
+        words = str(error.orig).splitlines()[0]
+        raise Failed(f"The database refuses this: {words}. Use the owner of its tables.", ExitCode.REFUSED) from error
+    except CommandError as error:
+        words = "The database was migrated by a newer release than this: upgrade it."
+        raise Failed(words, ExitCode.REFUSED) from error
+
+
 async def _grant(url: str) -> None:
+    if make_url(url).get_backend_name() == "sqlite":
+        raise Failed("SQLite knows no users: there is nothing to --grant.", ExitCode.REFUSED)
     async with Database(url) as database:
         await database.write(grant, _USERS)
 

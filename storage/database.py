@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, select, text
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.pool import NullPool
 
@@ -38,8 +38,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class UnknownDatabase(Exception):
+    """A URL that names no database which Airlock can use. Its text is for the operator, and does not repeat it."""
+
+
 class Database:
     """Performs transactions, in threads of its own. Used as an async context manager.
+
+    Its constructor raises UnknownDatabase.
 
     Synchronous inside, on purpose: a transaction is one trip to another thread instead of several for each of its
     statements (3 times faster with SQLite), no lock is held while the event loop is busy with something else, and
@@ -47,8 +53,7 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        parsed = make_url(url)
-        self.engine: Engine = _engine(parsed, pool_size=2 * THREADS, pool_timeout=POOL_SECONDS)
+        parsed, self.engine = _opened(url, pool_size=2 * THREADS, pool_timeout=POOL_SECONDS)
         self._writing = self.engine.execution_options(**{WRITES: True})
         # SQLite has one writer at a time: those of a process queue here, instead of sleeping and trying again
         self._writers = ThreadPoolExecutor(1 if _is_sqlite(parsed) else THREADS, thread_name_prefix="database-write")
@@ -97,12 +102,12 @@ class Database:
 
 
 def migrate(url: str) -> None:
-    """Bring the tables up to date. Idempotent; of two that start at once the second waits. Raises StorageUnavailable.
+    """Bring the tables up to date. Idempotent; of two that start at once the second waits.
 
     Everything happens in one transaction: a migration that fails leaves nothing behind.
+    Raises StorageUnavailable and UnknownDatabase.
     """
-    parsed = make_url(url)
-    engine = _engine(parsed, poolclass=NullPool)
+    parsed, engine = _opened(url, poolclass=NullPool)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with _translated():
@@ -113,6 +118,14 @@ def migrate(url: str) -> None:
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+
+def _opened(url: str, **options: Any) -> tuple[URL, Engine]:
+    try:
+        parsed = make_url(url)
+        return parsed, _engine(parsed, **options)
+    except (ArgumentError, ImportError, ValueError):  # no URL, a driver that is not here, a port that is no number
+        raise UnknownDatabase("AIRLOCK_DATABASE_URL must name a file of SQLite or a Postgres, and does not.") from None
 
 
 def _engine(url: URL, **options: Any) -> Engine:

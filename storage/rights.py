@@ -11,6 +11,7 @@ from types import MappingProxyType
 from sqlalchemy import Connection, text
 
 from domain.values import Value
+from storage.database import Database
 from storage.tables import metadata
 
 _ROW = ("last_seq", "journal_bytes", "journal_full", "updated_at")
@@ -81,6 +82,23 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = MappingProxyType(
 """By process. The orchestrator has none: it needs no database. Whoever migrates owns the tables."""
 
 
+class RightsMissing(Exception):
+    """A process's database user may not do what the process does. Its text says what to run."""
+
+
+async def require_rights(database: Database, process: str) -> None:
+    """Raise RightsMissing unless the database's user has every right of `process`. SQLite knows no users.
+
+    Raises StorageUnavailable.
+    """
+    missing = await database.read(_missing, process)
+    if missing:
+        raise RightsMissing(
+            f"The database user of the {process} process may not {', '.join(missing[:5])}: "
+            "run `airlock admin setup --grant`, or use its own user."
+        )
+
+
 def grant(connection: Connection, users: Mapping[str, str]) -> None:
     """Give each process's user exactly its rights, and take away what it had besides. Idempotent.
 
@@ -114,3 +132,20 @@ def _verbs(right: Right) -> list[str]:
     if right.update:
         verbs.append(f"update ({', '.join(dict.fromkeys(right.update))})")
     return verbs
+
+
+def _missing(connection: Connection, process: str) -> list[str]:
+    if connection.dialect.name != "postgresql":
+        return []
+    wanted = [(right, verb) for right in RIGHTS[process] for verb in ("select", "insert", "delete", "update")]
+    return [f"{verb} {right.table}" for right, verb in wanted if not _has(connection, right, verb)]
+
+
+def _has(connection: Connection, right: Right, verb: str) -> bool:
+    """Whether the current user may do this, as far as it is wanted."""
+    if verb == "update":
+        asked = text("SELECT has_column_privilege(:table, :column, 'update')")
+        columns = ({"table": right.table, "column": column} for column in dict.fromkeys(right.update))
+        return all(connection.execute(asked, column).scalar_one() for column in columns)
+    asked = text("SELECT has_table_privilege(:table, :verb)")
+    return not getattr(right, verb) or connection.execute(asked, {"table": right.table, "verb": verb}).scalar_one()

@@ -45,12 +45,14 @@ class Wiring:
         self._settings = settings
         self._client = client
         self._lifetimes = lifetimes
+        self._roles: Sequence[Role] = ()
         self._database: Database | None = None
         self._environments: Mapping[str, Environment] | None = None
         self._sandboxes: dict[int, Sandbox] = {}
 
     async def assemble(self, roles: Sequence[Role]) -> Assembly:
         """Everything for these roles. Raises CannotStart."""
+        self._roles = roles
         workers: list[Worker] = []
         chores: list[Chore] = []
         for role in roles:
@@ -182,7 +184,8 @@ class Wiring:
 
     async def _open_database(self) -> Database:
         if self._database is None:
-            self._database = await opened_database(self._settings, self._lifetimes)
+            processes = [role.value for role in self._roles if role is not Role.ORCHESTRATOR]
+            self._database = await opened_database(self._settings, processes, self._lifetimes)
         return self._database
 
     async def _stored_records(self) -> Any:

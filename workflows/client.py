@@ -24,7 +24,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import WorkflowsUnavailable
 from domain.evaluation import Evaluation, EvaluationEnd, StatusReport, StopOrder
-from workflows import search_attributes, task_queues
+from workflows import namespace, search_attributes, task_queues
 from workflows.details import summary
 from workflows.evaluation import EvaluationWorkflow
 from workflows.signals import Decision
@@ -126,9 +126,13 @@ class Workflows:
         return description.status in {WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW}
 
     async def ping(self) -> None:
-        """Return where Temporal and the namespace are there."""
+        """Return where Temporal and the namespace are there, with all that a start of a workflow needs."""
         async with _reaching():
-            await self._connected.count_workflows("ExecutionStatus='Terminated'", rpc_timeout=RPC_TIMEOUT)
+            await self._connected.count_workflows(search_attributes.EVERY_KEY, rpc_timeout=RPC_TIMEOUT)
+
+    async def require_prepared(self) -> None:
+        """Raise NamespaceUnprepared where Temporal is there, and the namespace is not as evaluations need it."""
+        await namespace.require_prepared(self._connected)
 
     def forget(self) -> None:
         """Let the client go. Nothing can be asked afterwards."""

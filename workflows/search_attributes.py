@@ -22,6 +22,9 @@ QUEUED_AT: SearchAttributeKey[datetime] = SearchAttributeKey.for_datetime("Airlo
 KEYS: Sequence[SearchAttributeKey[Any]] = (STATUS, STAGE, TENANT, MODEL, VERDICT, QUEUED_AT)
 """All of them. A namespace has ten Keyword slots; this leaves five."""
 
+EVERY_KEY = " AND ".join(f"{key.name} IS NOT NULL" for key in KEYS) + " AND ExecutionStatus='Terminated'"
+"""A query that names all of them: a namespace without one of them refuses it. It finds next to nothing."""
+
 MAX_KEYWORD = 255
 """Characters. A longer one would fail the workflow's task, again and again."""
 

@@ -22,11 +22,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
-import httpx
 from temporalio.client import Client
 
 from activities.messages import execution_run_id
-from domain.errors import WorkflowsUnavailable
+from domain.errors import StorageUnavailable
 from domain.evaluation import Evaluation, EvaluationConfig, ScriptRef, settle
 from domain.lifecycle import Status, is_terminal
 from domain.limits import OperatorLimits
@@ -38,77 +37,17 @@ from storage.evaluations import EvaluationRecord, Evaluations, NewEvaluation
 from storage.journal import Journal
 from storage.keys import ApiKeys, Scope
 from tests.dev_temporal import free_port, temporal_binary
+from tests.e2e.outside import MODEL, Outside
+from tests.e2e.parts import ROOT, Part, is_ready, listens, parents_of_all, text_of
 from workflows.client import Workflows, connect
 from workflows.dev_server import dev_server_arguments
 
-ROOT = Path(__file__).parents[2]
+__all__ = ["ROLES", "ROOT", "Stack", "a_stack"]
+
 ROLES = ("orchestrator", "validation", "execution", "records", "monitor")
-READY_SECONDS = 90.0
-LEAVE_SECONDS = 40.0
 PYTHON = Path("/usr/bin/python3")
 """The system's own, where it is young enough: runs have a user of their own, who must be able to read it."""
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
-
-
-@dataclass
-class Part:
-    """One process of the stack."""
-
-    name: str
-    command: Sequence[str]
-    environment: dict[str, str]
-    log: Path
-    is_ready: Callable[[], bool]
-    forget: Callable[[], object] = lambda: None
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        assert self.process is not None, f"{self.name} was not started"
-        return self.process.pid
-
-    def start(self) -> None:
-        """Start it; what it says is appended to its log."""
-        self.forget()
-        with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
-                self.command,
-                env=self.environment,
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-
-    async def ready(self) -> None:
-        """Wait until it works."""
-        last = time.monotonic() + READY_SECONDS
-        while not await asyncio.to_thread(self.is_ready):
-            assert self.process is not None
-            assert self.process.poll() is None, f"{self.name} has ended: {self.tail()}"
-            assert time.monotonic() < last, f"{self.name} is not ready: {self.tail()}"
-            await asyncio.sleep(0.1)
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to this process alone."""
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    async def left(self) -> int:
-        """Wait until it has ended; its exit code."""
-        assert self.process is not None
-        return await asyncio.to_thread(self.process.wait, LEAVE_SECONDS)
-
-    def end(self) -> None:
-        """Kill whatever is left of it."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
-    def tail(self) -> str:
-        """The end of its log."""
-        return self.log.read_text("utf-8", "replace")[-2000:] if self.log.exists() else ""
 
 
 @dataclass
@@ -118,17 +57,12 @@ class Stack:
     directory: Path
     settings: dict[str, str] = field(default_factory=dict[str, str])
     parts: dict[str, Part] = field(default_factory=dict[str, Part])
+    namespace: str = "default"
 
     def __post_init__(self) -> None:
-        self.temporal_port, self.ui_port, self.api_port = free_port(), free_port(), free_port()
-        self.temporal_address = f"127.0.0.1:{self.temporal_port}"
-        self.database_url = f"sqlite:///{self.directory / 'airlock.db'}"
-        self.api_url = f"http://127.0.0.1:{self.api_port}"
         self.state = self.directory / "runs"
-        self._add("temporal", self._temporal(), {}, lambda: listens(self.temporal_port))
-        for role in ROLES:
-            self._add_worker(role)
-        self._add("api", [sys.executable, "-m", "api"], self._settings(), lambda: is_ready(self.api_url))
+        self.outside = Outside()
+        self._add_parts()
 
     async def __aenter__(self) -> Self:
         """Start everything, and wait until it works."""
@@ -136,10 +70,10 @@ class Stack:
         environments = self.directory / "environments"
         environments.mkdir()
         await asyncio.to_thread(_describe_default, environments)
-        await asyncio.to_thread(migrate, self.database_url)
+        (self.directory / "models.toml").write_text(_models(self.outside.url), "utf-8")
+        self.outside.__enter__()
         try:
-            await self.start("temporal")
-            await self.start(*ROLES)
+            await self._bring_up()
             await self._open()
         except BaseException:
             self._end()
@@ -170,6 +104,7 @@ class Stack:
         config: EvaluationConfig | None = None,
         *,
         policy: Policy | None = None,
+        model_id: str = "mock",
         workflow: bool = True,
     ) -> str:
         """Accept an evaluation as the API does; without `workflow` as one that dies in between. Returns its id."""
@@ -177,7 +112,7 @@ class Stack:
         evaluation = Evaluation(
             evaluation_id="eval_" + "".join(random.choices(ALPHABET, k=26)),
             tenant="tests",
-            model_id="mock",
+            model_id=model_id,
             script=ScriptRef(sha256=sha256(source).hexdigest(), size=len(source)),
             config=settle(config or EvaluationConfig(timeout=60), OperatorLimits()),
             policy=policy or Policy(),
@@ -190,10 +125,17 @@ class Stack:
         return evaluation.evaluation_id
 
     async def record(self, evaluation_id: str) -> EvaluationRecord:
-        """The row."""
-        record = await self.evaluations.find(evaluation_id)
-        assert record is not None, "an evaluation was lost"
-        return record
+        """The row; where the database is away, as soon as it is back."""
+        last = time.monotonic() + 120
+        while True:
+            try:
+                record = await self.evaluations.find(evaluation_id)
+            except StorageUnavailable:
+                assert time.monotonic() < last, "the database does not come back"
+                await asyncio.sleep(0.5)
+            else:
+                assert record is not None, "an evaluation was lost"
+                return record
 
     async def reached(self, evaluation_id: str, *statuses: Status, within: float = 120) -> EvaluationRecord:
         """The row once it has one of these statuses. Fails where it ends with another."""
@@ -219,7 +161,7 @@ class Stack:
 
     def runs(self) -> dict[str, RunMarker]:
         """What there are markers of, by run id."""
-        found = (RunMarker.model_validate_json(text) for text in map(_text, self.state.glob("*/*.run.json")) if text)
+        found = (RunMarker.model_validate_json(text) for text in map(text_of, self.state.glob("*/*.run.json")) if text)
         return {marker.run_id: marker for marker in found}
 
     def run_processes(self) -> set[int]:
@@ -275,7 +217,7 @@ class Stack:
         return datetime.now(UTC)
 
     async def _open(self) -> None:
-        self.client: Client = await connect(self.temporal_address, "default")
+        self.client: Client = await connect(self.temporal_address, self.namespace)
         self.workflows = Workflows(self.client)
         self.database = await Database(self.database_url).__aenter__()
         self.evaluations = Evaluations(self.database)
@@ -284,29 +226,48 @@ class Stack:
     def _end(self) -> None:
         for part in reversed(self.parts.values()):
             part.end()
+        self.outside.__exit__()
+
+    def _add_parts(self) -> None:
+        self.temporal_port, self.ui_port, self.api_port = free_port(), free_port(), free_port()
+        self.temporal_address = f"127.0.0.1:{self.temporal_port}"
+        self.database_url = f"sqlite:///{self.directory / 'airlock.db'}"
+        self.api_url = f"http://127.0.0.1:{self.api_port}"
+        self._add("temporal", self._temporal(), {}, lambda: listens(self.temporal_port))
+        for role in ROLES:
+            self._add_worker(role, role)
+        self._add("api", [sys.executable, "-m", "api"], self._settings(), lambda: is_ready(self.api_url))
+
+    async def _bring_up(self) -> None:
+        await asyncio.to_thread(migrate, self.database_url)
+        await self.start("temporal")
+        await self.start(*ROLES)
 
     def _temporal(self) -> Sequence[str]:
         database = self.directory / "temporal.db"
         arguments = dev_server_arguments(database, "127.0.0.1", self.temporal_port, self.ui_port, "default")
         return [temporal_binary(), *arguments]
 
-    def _add_worker(self, role: str) -> None:
-        ready = self.directory / f"{role}.ready"
+    def _add_worker(self, name: str, role: str, **own: str) -> None:
+        ready = self.directory / f"{name}.ready"
         command = [sys.executable, "-m", "worker", "--role", role]
-        own = self._settings() | {"AIRLOCK_READY_FILE": str(ready)}
-        self._add(role, command, own, ready.exists, lambda: ready.unlink(missing_ok=True))
+        settings = self._settings() | {"AIRLOCK_READY_FILE": str(ready)} | own
+        self._add(name, command, settings, ready.exists, lambda: ready.unlink(missing_ok=True))
 
     def _settings(self) -> dict[str, str]:
         return {
             "AIRLOCK_DATABASE_URL": self.database_url,
             "AIRLOCK_TEMPORAL_ADDRESS": self.temporal_address,
+            "AIRLOCK_TEMPORAL_NAMESPACE": self.namespace,
             "AIRLOCK_ENVIRONMENTS_DIR": str(self.directory / "environments"),
+            "AIRLOCK_MODELS_FILE": str(self.directory / "models.toml"),
             "AIRLOCK_STATE_DIR": str(self.state),
             "AIRLOCK_MIN_TRIAL_LEVEL": "1",
             "AIRLOCK_MIN_EXECUTION_LEVEL": "1",
             "AIRLOCK_GRACE_SECONDS": "2",
             "AIRLOCK_HOST": "127.0.0.1",
             "AIRLOCK_PORT": str(self.api_port),
+            "AIRLOCK_RATE_LIMIT": "100000/minute",
             **self.settings,
         }
 
@@ -331,46 +292,10 @@ async def a_stack(**settings: str) -> AsyncGenerator[Stack]:
             yield stack
 
 
-def is_ready(url: str) -> bool:
-    """Whether the API would take a request."""
-    try:
-        return httpx.get(f"{url}/readyz", timeout=2, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-def listens(port: int) -> bool:
-    """Whether Temporal answers there, its namespace included."""
-    try:
-        asyncio.run(_answers(port))
-    except WorkflowsUnavailable:
-        return False
-    return True
-
-
-async def _answers(port: int) -> None:
-    workflows = Workflows(await connect(f"127.0.0.1:{port}", "default"))
-    await workflows.ping()
-    workflows.forget()
-    gc.collect()
-
-
-def parents_of_all() -> dict[int, int]:
-    """The parent of every process that is alive; one that is only waited for is not."""
-    found: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            fields = _text(entry / "stat").rpartition(")")[2].split()
-            if fields and fields[0] not in {"Z", "X"}:
-                found[int(entry.name)] = int(fields[1])
-    return found
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text("utf-8", "replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
+def _models(endpoint: str) -> str:
+    """The catalogue: the mock, and a model that is seen from outside."""
+    counted = f'[[models]]\nmodel_id = "{MODEL}"\nprovider = "openai_compatible"\nbase_url = "{endpoint}"\n'
+    return f'[[models]]\nmodel_id = "mock"\nprovider = "mock"\n{counted}'
 
 
 def _describe_default(environments: Path) -> None:

@@ -4,51 +4,83 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
 
+import httpx
 import pytest
-from sqlalchemy import Connection, func, select
 
+from domain.evaluation import EvaluationConfig
 from domain.lifecycle import Status
-from storage.evaluations import EvaluationRecord
-from storage.tables import executions
+from tests.e2e.faults import Client, under_way
+from tests.e2e.outside import MODEL, SCRIPT, judged
 from tests.e2e.stack import ROLES, Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-BUSY = """import time
 
 
-def evaluate_model(model):
-    for _ in range(4):
-        model.generate("1 + 1")
-        time.sleep(0.25)
-    return 1
-"""
-PLATFORM = {"worker_lost", "runner_lost", "no_worker", "workflow_lost", "platform_error"}
-"""What an evaluation may end with where a part died under it."""
+async def submitted(stack: Stack, name: str) -> str:
+    return await stack.submit(SCRIPT, EvaluationConfig(timeout=60, params={"name": name}), model_id=MODEL)
+
+
+async def assert_faultless(stack: Stack, ids: list[str], within: float = 180) -> dict[str, int]:
+    """Fails unless all ended, each was executed once at most, and all that did not complete say why."""
+    records = await stack.ended(ids, within)
+    verdict = await judged(stack.database, stack.outside, records, asked=len(set(ids)))
+    assert verdict.faultless, verdict
+    assert await stack.buried()
+    return verdict.ends
 
 
 @pytest.mark.parametrize("victim", ["temporal", *ROLES])
 async def test_a_killed_process_costs_at_most_the_runs_that_it_held(stack: Stack, victim: str) -> None:
-    ids = [await stack.submit(BUSY) for _ in range(10)]
+    ids = [await submitted(stack, f"early-{number}") for number in range(10)]
     await under_way(stack, ids)
 
     await stack.kill(victim)
     await asyncio.sleep(1)
     await stack.start(victim)
-    ids += [await stack.submit(BUSY) for _ in range(3)]
+    later = [await submitted(stack, f"later-{number}") for number in range(3)]
 
-    records = await stack.ended(ids)
-    assert explained(records)
-    assert [record.status for record in records[-3:]] == [Status.COMPLETED] * 3
+    ends = await assert_faultless(stack, ids + later)
+    assert [(await stack.record(each)).status for each in later] == [Status.COMPLETED] * 3
     if victim != "execution":
-        assert {record.status for record in records} == {Status.COMPLETED}
-    assert await begun_at_most_once(stack, ids)
-    assert await stack.buried()
+        assert ends == {"completed": len(ids + later)}
+
+
+async def test_a_killed_api_accepts_nothing_twice_and_loses_nothing(stack: Stack) -> None:
+    await stack.start("api")
+    headers = {"Authorization": f"Bearer {await stack.make_key()}"}
+    async with httpx.AsyncClient(headers=headers, trust_env=False, timeout=30) as http:
+        client = Client(http, [stack.api_url])
+        asking = [asyncio.create_task(client.submit(f"asked-{number}")) for number in range(20)]
+        await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        await stack.kill("api")
+        await stack.start("api")
+        ids = list(await asyncio.gather(*asking))
+        again = [await client.submit(f"asked-{number}") for number in range(20)]
+
+    assert (again, client.odd) == (ids, [])
+    assert await assert_faultless(stack, ids) == {"completed": 20}
+
+
+async def test_without_temporal_nothing_is_accepted(stack: Stack) -> None:
+    await stack.start("api")
+    headers = {"Authorization": f"Bearer {await stack.make_key()}"}
+    async with httpx.AsyncClient(headers=headers, trust_env=False, timeout=30) as http:
+        client = Client(http, [stack.api_url])
+        await stack.kill("temporal")
+        await asyncio.sleep(1.5)  # an answer counts for one second
+        refused = await client.asked(stack.api_url, "too-early")
+        await stack.start("temporal")
+        accepted = await client.submit("in-time")
+
+    assert refused is not None
+    assert (refused.status_code, refused.json()["code"]) == (503, "workflows_unavailable")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert await assert_faultless(stack, [accepted]) == {"completed": 1}
 
 
 async def test_a_deploy_loses_nothing(stack: Stack) -> None:
-    ids = [await stack.submit(BUSY) for _ in range(10)]
+    ids = [await submitted(stack, f"one-{number}") for number in range(10)]
     await under_way(stack, ids)
 
     for role in ROLES:
@@ -57,52 +89,11 @@ async def test_a_deploy_loses_nothing(stack: Stack) -> None:
     assert await stack.buried()
     await stack.start(*ROLES)
 
-    records = await stack.ended(ids)
     assert codes == [0] * len(ROLES)
-    assert explained(records)
-    assert await begun_at_most_once(stack, ids)
+    await assert_faultless(stack, ids)
 
 
 async def test_fifty_at_once_all_end(stack: Stack) -> None:
-    ids = list(await asyncio.gather(*(stack.submit(BUSY) for _ in range(50))))
+    ids = list(await asyncio.gather(*(submitted(stack, f"one-{number}") for number in range(50))))
 
-    records = await stack.ended(ids, within=400)
-
-    assert {record.status for record in records} == {Status.COMPLETED}
-    assert await begun_at_most_once(stack, ids)
-    assert await stack.buried()
-
-
-async def under_way(stack: Stack, ids: Sequence[str]) -> None:
-    """Wait until some are being executed, while others are still in review."""
-    statuses: list[Status] = []
-    while Status.EXECUTING not in statuses:
-        await asyncio.sleep(0.05)
-        statuses = [(await stack.record(evaluation_id)).status for evaluation_id in ids]
-
-
-def explained(records: Sequence[EvaluationRecord]) -> bool:
-    """Whether each has completed, or ended by our failure with a cause that says so."""
-    odd = [
-        (record.evaluation_id, record.status, record.cause)
-        for record in records
-        if record.status is not Status.COMPLETED
-        and not (record.status is Status.ERROR and record.cause and record.cause.code in PLATFORM)
-    ]
-    assert odd == []
-    return True
-
-
-async def begun_at_most_once(stack: Stack, ids: Sequence[str]) -> bool:
-    """Whether the journal tells of one beginning of each execution at most."""
-
-    def begun(connection: Connection) -> int:
-        query = select(func.count()).select_from(executions).where(executions.c.evaluation_id.in_(ids))
-        return connection.execute(query).scalar_one()
-
-    for evaluation_id in ids:
-        entries = await stack.journal.read(evaluation_id)
-        own = [each for each in entries if each.run.endswith("-execution") and each.payload.get("state") == "began"]
-        assert len(own) <= 1
-    assert await stack.database.read(begun) <= len(ids)
-    return True
+    assert await assert_faultless(stack, ids, within=400) == {"completed": 50}

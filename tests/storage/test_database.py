@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from domain.errors import StorageUnavailable
-from storage.database import Database
+from storage.database import Database, UnknownDatabase
 from storage.evaluations import Evaluations
 from storage.tables import api_keys
 from tests.storage.rows import new
@@ -151,7 +151,7 @@ async def test_references_are_enforced(database: Database) -> None:
 
 
 def test_a_database_in_memory_is_refused() -> None:
-    with pytest.raises(ValueError, match="name a file"):
+    with pytest.raises(UnknownDatabase, match="name a file"):
         Database("sqlite://")
 
 

@@ -2,55 +2,32 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from domain.lifecycle import Status
 from storage.blobs import Blobs
-from storage.database import Database, migrate
+from storage.database import Database
 from storage.evaluations import Evaluations, Idempotency, StopAnswer
 from storage.journal import Journal
 from storage.keys import ApiKeys, Scope
-from storage.rights import RIGHTS, grant, statements
+from storage.rights import RIGHTS, RightsMissing, grant, require_rights, statements
 from storage.schema import require_schema
 from storage.tables import metadata
+from tests.storage.database_users import Users, database_users
 from tests.storage.rows import ORDER, RUN, USE, A, a_line, a_report, end, later, new, to
 
 pytestmark = pytest.mark.postgres
-Users = Mapping[str, str]
-"""Process to the URL under which it opens the database."""
 
 
 @pytest.fixture
 def users(empty_postgres: str) -> Iterator[Users]:
-    owner = make_url(empty_postgres)
-    admin = os.environ.get("TEST_POSTGRES_ADMIN_URL")
-    administered = make_url(admin) if admin else owner.set(username="postgres", password=None)
-    administered = administered.set(drivername="postgresql+psycopg", query={"client_encoding": "utf8"})
-    engine = create_engine(administered, isolation_level="AUTOCOMMIT")
-    names = {process: f"{process}_{secrets.token_hex(4)}" for process in RIGHTS}
-    with engine.connect() as connection:
-        for name in names.values():
-            connection.execute(text(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'"))
-    migrate(empty_postgres)
-    owning = create_engine(owner)
-    for _ in range(2):  # it can be repeated
-        with owning.begin() as connection:
-            grant(connection, names)
-    owning.dispose()
-    yield {
-        process: owner.set(username=name, password="secret").render_as_string(hide_password=False)
-        for process, name in names.items()
-    }
-    with engine.connect() as connection:
-        for name in names.values():
-            connection.execute(text(f"DROP OWNED BY {name}; DROP ROLE {name}"))
-    engine.dispose()
+    with database_users(empty_postgres) as made:
+        yield made
 
 
 async def may_not(url: str, statement: str) -> bool:
@@ -200,3 +177,24 @@ def test_an_unknown_process_gets_no_rights(empty_postgres: str) -> None:
     with engine.begin() as connection, pytest.raises(ValueError, match="no rights are known for nobody"):
         grant(connection, {"nobody": "x"})
     engine.dispose()
+
+
+@pytest.mark.parametrize("process", RIGHTS)
+async def test_each_process_finds_its_own_rights(users: Users, process: str) -> None:
+    async with Database(users[process]) as database:
+        await require_rights(database, process)
+
+
+@pytest.mark.parametrize(
+    ("user", "process"),
+    [("validation", "execution"), ("monitor", "records"), ("records", "execution"), ("api", "execution")],
+)
+async def test_a_process_under_another_ones_user_is_told_what_it_lacks(users: Users, user: str, process: str) -> None:
+    async with Database(users[user]) as database:
+        with pytest.raises(RightsMissing, match=f"user of the {process} process may not .* setup --grant"):
+            await require_rights(database, process)
+
+
+async def test_a_file_has_no_rights_to_miss(tmp_path: Path) -> None:
+    async with Database(f"sqlite:///{tmp_path / 'airlock.db'}") as database:
+        await require_rights(database, "api")
