@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from domain.environments import Environment
-from domain.errors import EnvironmentUnavailable, SandboxUnavailable, StopUnconfirmed
+from domain.errors import EnvironmentUnavailable, NodeLost, SandboxUnavailable, StopUnconfirmed
 from domain.model_calls import ModelAnswer, ModelAnswerer, ModelErrorKind, ModelRequest
 from domain.outcomes import RunOutcome
 from domain.runs import Backend, Isolation, RunPurpose, RunReport, RunRequest
@@ -79,7 +79,7 @@ class KubernetesSandbox:
         pod = manifest(request, self._placement, secrets.token_hex(8), datetime.now(UTC))
         async with self._reflector.changes(pod_name(request.run_id)) as changes:
             view: PodView | None = None
-            proven = False
+            awaited = True
             try:
                 view = await created(self._cluster, pod)
                 starting = started(self._cluster, self._placement.namespace, view, changes)
@@ -87,10 +87,14 @@ class KubernetesSandbox:
                 if running is None:
                     return report_of(request, None, Evidence(stopped=True), None)
                 report = await self._run(request, running, pack, changes, answer, watch, stop)
-                proven = report.receipt
+                awaited = not report.receipt
+            except NodeLost:
+                awaited = False  # nobody there could confirm it: the pod goes when its node is back, or given up
+                raise
+            else:
                 return report
             finally:
-                await _to_its_end(self._leave(request.run_id, view, proven=proven))
+                await _to_its_end(self._leave(request.run_id, view, awaited=awaited))
 
     async def kill(self, run_id: str) -> bool:
         """End what is left of a run, whoever started it; see the port."""
@@ -184,12 +188,12 @@ class KubernetesSandbox:
             self._packs[name] = await compiled_by(environment.python)
         return self._packs[name]
 
-    async def _leave(self, run_id: str, view: PodView | None, *, proven: bool) -> None:
+    async def _leave(self, run_id: str, view: PodView | None, *, awaited: bool) -> None:
         """Remove the pod. Nobody waits for that where its processes are known to be dead, by a receipt or its end."""
         if view is None:
             return
         latest = self._reflector.pod(pod_name(run_id)) or view
-        if proven or (latest.uid == view.uid and latest.terminated is not None):
+        if not awaited or (latest.uid == view.uid and latest.terminated is not None):
             with suppress(ClusterError):  # the reaper finds it
                 await self._cluster.delete_pod(self._placement.namespace, view.name, view.uid)
             return
