@@ -21,7 +21,7 @@ from tests.sandbox.escapes.conftest import BACKENDS, offered
 IN_A_ROW = 200
 AT_ONCE = 16
 HONEST = "import time\ndef evaluate_model(model, n):\n    time.sleep(0.02)\n    return [n, model.generate(str(n))]"
-VARIED = (
+VARIED: tuple[tuple[str, dict[str, int], RunOutcome], ...] = (
     (HONEST, {}, RunOutcome.COMPLETED),
     ("import os\nfor _ in range(2):\n    os.fork()\nopen(str(os.getpid()), 'w').write('x')", {}, RunOutcome.COMPLETED),
     ("raise SystemExit(3)", {}, RunOutcome.NONZERO_EXIT),
