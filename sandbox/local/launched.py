@@ -74,7 +74,7 @@ async def launch(command: Sequence[str], uid: int | None, *, tells_child: bool) 
     told, tells = os.pipe() if tells_child else (-1, -1)
     identity: dict[str, Any] = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
     try:
-        process = await asyncio.create_subprocess_exec(
+        process = await _started(
             *[part.replace("{info}", str(tells)) for part in command],
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env={}, cwd="/", close_fds=True, pass_fds=(tells,) if tells_child else (), umask=0o077, **identity,
@@ -82,6 +82,9 @@ async def launch(command: Sequence[str], uid: int | None, *, tells_child: bool) 
     except OSError as error:
         _close(told)
         raise SandboxUnavailable(f"{command[0]} cannot be started: {error.strerror}.") from error
+    except asyncio.CancelledError:
+        _close(told)
+        raise
     finally:
         _close(tells)
     if not tells_child:
@@ -149,6 +152,23 @@ def _kill(launcher: int, runner: int, cgroup: RunCgroup | None) -> None:
             os.kill(launcher, signal.SIGKILL)
     if cgroup is not None:
         cgroup.kill()
+
+
+async def _started(*command: str, **more: Any) -> asyncio.subprocess.Process:
+    """Start a process whole, even where whoever waits is cancelled: half a start would never be waited for."""
+    starting = asyncio.ensure_future(asyncio.create_subprocess_exec(*command, **more))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        process = await starting
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGSTOP)  # it must not fork between the next two
+            kill_descendants(process.pid)
+            process.kill()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(COLLECTS_WITHIN):
+                await process.communicate()
+        raise
 
 
 async def _child_told(told: int) -> int:

@@ -1,4 +1,4 @@
-"""A run that is stopped, killed, delivered twice or orphaned at any moment ends once and leaves nothing."""
+"""A run that is stopped, killed, cancelled, delivered twice or orphaned at any moment ends once and leaves nothing."""
 
 from __future__ import annotations
 
@@ -110,6 +110,20 @@ async def test_a_stop_at_any_moment_ends_it(scene: Scene, moment: float):
     report = await run
 
     assert report.outcome in ENDINGS
+    assert scene.left_of(request, marker) == []
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_a_cancellation_at_any_moment_ends_it(scene: Scene, moment: float):
+    request = scene.request(SCRIPT)
+    run = scene.start(request, [], asyncio.Event())
+    await asyncio.wait([run], timeout=moment)
+    marker = scene.marker(request)
+
+    run.cancel()
+    done, _ = await asyncio.wait([run], timeout=30)
+
+    assert done == {run}
     assert scene.left_of(request, marker) == []
 
 
