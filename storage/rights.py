@@ -143,9 +143,11 @@ def _missing(connection: Connection, process: str) -> list[str]:
 
 def _has(connection: Connection, right: Right, verb: str) -> bool:
     """Whether the current user may do this, as far as it is wanted."""
-    if verb == "update":
-        asked = text("SELECT has_column_privilege(:table, :column, 'update')")
-        columns = ({"table": right.table, "column": column} for column in dict.fromkeys(right.update))
-        return all(connection.execute(asked, column).scalar_one() for column in columns)
+    columns = {"select": right.select, "update": right.update}.get(verb, ())
+    if columns or verb == "update":
+        asked = text("SELECT has_column_privilege(:table, :column, :verb)")
+        each = ({"table": right.table, "column": column, "verb": verb} for column in dict.fromkeys(columns))
+        return all(connection.execute(asked, one).scalar_one() for one in each)
     asked = text("SELECT has_table_privilege(:table, :verb)")
-    return not getattr(right, verb) or connection.execute(asked, {"table": right.table, "verb": verb}).scalar_one()
+    wanted = verb == "select" or getattr(right, verb)
+    return not wanted or connection.execute(asked, {"table": right.table, "verb": verb}).scalar_one()
