@@ -55,10 +55,11 @@ class FourActivities:
 
     @workflow.run
     async def run(self, text: str) -> str:
-        """Three activities on the validation queue, one on the execution queue."""
+        """Three activities on the validation queue, one on the execution queue; `bare`: on queues of its own."""
+        prefix = "bare-" if text == "bare" else ""
         for queue in (*[task_queues.VALIDATION] * 3, task_queues.EXECUTION):
             await workflow.execute_activity(
-                nothing, text, task_queue=queue, start_to_close_timeout=timedelta(seconds=10)
+                nothing, text, task_queue=prefix + queue, start_to_close_timeout=timedelta(seconds=10)
             )
         return text
 
