@@ -40,6 +40,9 @@ from detection.syntax_tree import within
 from detection.templates import template
 
 _DUNDER = re.compile(r"__\*+(?:__)?|\*+__")
+_WRITABLE = ("/tmp", "/var/tmp", "/dev/shm", "/home", "/root")  # noqa: S108 - looked for, not used
+_RUNNING_METHODS = frozenset({"eval", "query", "loadTestsFromName", "from_string", "runsource", "runcode"})
+"""Methods of data frames, templates, test loaders and consoles that run what a text says."""
 _REPLACERS = frozenset({"update", "setdefault", "__setitem__"})
 _MUTATORS = _REPLACERS | {"insert", "append", "extend", "clear"}
 
@@ -49,6 +52,7 @@ def call_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     called = resolver.meanings(node.func)
     yield from handed_on_notes(node, resolver)
     yield from mutation_notes(node, resolver)
+    yield from _harness_notes(node, resolver)
     for names, rule in _BY_NAME:
         if called & names:
             yield from rule(node, resolver)
@@ -65,6 +69,20 @@ def call_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         yield note_at("constructs_code", node, evidence="replace")
     if isinstance(node.func, ast.Call) and _is_type_of_function(node.func):
         yield note_at("constructs_code", node, evidence="type(function)(...)")
+
+
+def _harness_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """The harness handed on, the model changed by a detour, answers run by a method."""
+    if any(isinstance(each, ast.Name) and "airlock_runtime" in resolver.meanings(each) for each in node.args):
+        yield note_at("harness_access", node, evidence="airlock_runtime")
+    if not isinstance(node.func, ast.Attribute) or not node.args:
+        return
+    if node.func.attr == "__setattr__" and MODEL in resolver.meanings(node.args[0]) | resolver.meanings(
+        node.func.value
+    ):
+        yield note_at("forges_harness", node, evidence="__setattr__")
+    elif node.func.attr in _RUNNING_METHODS and is_made_from_answers(node.args[0], resolver):
+        yield note_at("answer_as_code", node, evidence=node.func.attr)
 
 
 def _attribute_notes(node: ast.Call, resolver: Resolver, called: Meanings) -> Iterator[Note]:
@@ -106,7 +124,8 @@ def _import_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
 
 
 def _descriptor_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
-    numbers = resolver.integers(node.args[0]) if node.args else frozenset[int]()
+    second = node.args[1:2] if "os.dup2" in resolver.meanings(node.func) else []
+    numbers = {number for each in (*node.args[:1], *second) for number in resolver.integers(each)}
     if foreign := sorted(number for number in numbers if number > 2):
         yield note_at("foreign_descriptor", node, evidence=str(foreign[0]))
 
@@ -134,7 +153,7 @@ def mutation_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
 
 def _loader_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     for text in argument_texts(node.args[1:], resolver):
-        if text.startswith("/"):
+        if text.startswith("/") or text.endswith((".so", ".pyc")):
             yield note_at("loads_foreign_code", node, evidence=text)
 
 
@@ -194,7 +213,7 @@ def _is_none(node: ast.expr) -> bool:
 def _path_entry_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """`sys.path.insert(0, "/tmp")`: whoever writes there decides what an import means."""
     for text in argument_texts(node.args[-1:], resolver):
-        if text.startswith(("/tmp", "/var/tmp", "/dev/shm", "/home", "/root")):  # noqa: S108
+        if text.startswith(_WRITABLE) or text.endswith((".zip", ".whl", ".egg")):
             yield note_at("loads_foreign_code", node, evidence=text)
 
 
@@ -210,6 +229,7 @@ _BY_NAME: tuple[tuple[frozenset[str], Callable[[ast.Call, Resolver], Iterator[No
     (ENVIRONMENT_READERS, _credential_notes),
     (OBJECT_LOADERS, object_notes),
     (frozenset({"importlib.util.spec_from_file_location", "importlib.machinery.SourceFileLoader"}), _loader_notes),
+    (frozenset({f"importlib.machinery.{kind}FileLoader" for kind in ("Extension", "Sourceless")}), _loader_notes),
     (frozenset({"os.symlink", "os.link"}), _link_notes),
     (frozenset({"numpy.load", "torch.load"}), array_notes),
     (frozenset({"signal.signal"}), signal_notes),

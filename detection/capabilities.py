@@ -71,7 +71,7 @@ def correlations(
             if names & _WRITES_RESULT and _says_score(call):
                 yield note_at("forges_result", call)
                 break
-    if rules & {"computed_import", "loads_module_file"}:
+    if rules & {"computed_import", "loads_module_file", "unpickles"}:
         writing = (call for call, _ in called if _writes(call) and is_made_from_answers(call.args[0], resolver))
         if (written := next(writing, None)) is not None:
             yield note_at("answer_as_code", written)

@@ -253,4 +253,6 @@ PURE_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "tempfile.gettempdir": _temporary,
     "pathlib.Path": _join_path,
     "pathlib.PurePath": _join_path,
+    "pathlib.PosixPath": _join_path,
+    "pathlib.PurePosixPath": _join_path,
 }

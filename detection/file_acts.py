@@ -43,6 +43,8 @@ CALLS: Mapping[str, Act] = {
     ),
     **dict.fromkeys(("os.truncate",), Act.REMOVES),
     **dict.fromkeys(("os.walk", "os.fwalk", "os.listdir", "os.scandir", "glob.glob", "glob.iglob"), Act.SEARCHES),
+    **dict.fromkeys(("os.path.exists", "os.path.isfile", "os.path.isdir", "os.access"), Act.READS),
+    "os.chdir": Act.SEARCHES,
     **dict.fromkeys(("shutil.disk_usage", "os.statvfs"), Act.READS),
 }
 METHODS: Mapping[str, Act] = {

@@ -9,6 +9,7 @@ from detection.arguments import argument_texts
 from detection.file_acts import CALLS, FILE_ACTS, METHODS, Act
 from detection.machine_paths import breaks_out, is_foreign_to_read, is_foreign_to_write, is_wide, names_credentials
 from detection.notes import Note, note_at
+from detection.reaching import reached_from
 from detection.resolving import Resolver
 from detection.sensitive_paths import (
     is_container_engine,
@@ -16,6 +17,7 @@ from detection.sensitive_paths import (
     is_kernel_interface,
     is_other_process,
     is_persistent,
+    reveals_sandbox,
 )
 from detection.static_tables import SYSTEM_FILES
 from detection.syntax_tree import within
@@ -32,8 +34,12 @@ def file_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """What one call does to files that are not the script's."""
     method = METHODS.get(node.func.attr) if isinstance(node.func, ast.Attribute) else None
     acts = {CALLS[name] for name in resolver.meanings(node.func) & FILE_ACTS}
+    if any(keyword.arg == "dir_fd" for keyword in node.keywords):
+        yield note_at("reads_machine", node, evidence="dir_fd")
     if method is not None and not acts:
         assert isinstance(node.func, ast.Attribute)
+        if method in {Act.WRITES, Act.REMOVES} and _lies_beside_a_module(node.func.value, resolver):
+            yield note_at("writes_to_machine", node, evidence="__file__")
         yield from _notes(node, method, _paths([node.func.value], resolver))
     for act in acts:
         yield from _notes(node, act, _paths([*node.args, *(each.value for each in node.keywords)], resolver))
@@ -84,7 +90,7 @@ def _notes(node: ast.Call, act: Act, paths: list[str]) -> Iterator[Note]:
             yield note_at("destroys_files", node, evidence=path)
         elif act is Act.WRITES and (is_foreign_to_write(path) or breaks_out(path)):
             yield note_at("writes_to_machine", node, evidence=path)
-        elif is_foreign_to_read(path):
+        elif is_foreign_to_read(path) or reveals_sandbox(path):
             yield note_at("reads_machine", node, evidence=path)
 
 
@@ -97,8 +103,16 @@ def _paths(arguments: list[ast.expr], resolver: Resolver) -> list[str]:
         if None in texts:
             found.add(template(argument, resolver))
     return sorted(
-        _plain(each) for each in found if each[:1] in {"/", "~"} and len(each) <= MAX_PATH and "\n" not in each
+        _plain(each)
+        for each in found
+        if each.startswith(("/", "~", "../../..")) and len(each) <= MAX_PATH and "\n" not in each
     )
+
+
+def _lies_beside_a_module(node: ast.expr, resolver: Resolver) -> bool:
+    """`Path(json.__file__).parent / "x"`: not where the script lies, but where a library does."""
+    files = (part for part in reached_from(node, resolver) if isinstance(part, ast.Attribute))
+    return any(part.attr == "__file__" for part in files)
 
 
 def _plain(path: str) -> str:

@@ -57,7 +57,13 @@ _COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 }
 _PATH_METHODS = frozenset(
     f"{owner}.{method}"
-    for owner in ("pathlib.Path()", "pathlib.Path.home()", "pathlib.Path.cwd()", "pathlib.PurePath()")
+    for owner in (
+        "pathlib.Path()",
+        "pathlib.Path.home()",
+        "pathlib.Path.cwd()",
+        "pathlib.PurePath()",
+        "pathlib.PurePosixPath()",
+    )
     for method in ("joinpath", "resolve", "absolute", "expanduser", "as_posix")
 )
 _PLAIN_FORMATS = frozenset({"", "s", "c", "d", "x", "o", "b"})

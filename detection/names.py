@@ -25,7 +25,10 @@ ATTRIBUTES = _table(
     ("introspection", ("__code__", "gi_code", "cr_code", "ag_code", "f_code", "co_code", "func_globals", "func_code")),
     ("frame_access", ("f_back", "f_globals", "f_locals", "f_builtins", "tb_frame", "gi_frame", "cr_frame", "ag_frame")),
     ("native_code", ("ctypes", "ctypeslib", "CDLL", "PyDLL", "WinDLL", "cdll", "pythonapi", "dlopen", "LoadLibrary")),
-    ("native_code", ("load_library", "dlsym", "c_void_p", "string_at")),
+    (
+        "native_code",
+        ("load_library", "dlsym", "c_void_p", "string_at", "PROT_EXEC", "load_extension", "enable_load_extension"),
+    ),
     ("starts_process", ("set_executable",)),
     ("frame_access", ("_getframe", "_current_frames", "_getframemodulename")),
 )
@@ -76,6 +79,7 @@ MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "test.support.import_helper": _table(("dynamic_code", ("import_module", "import_fresh_module"))),
         "logging.config": _table(("dynamic_code", ("_resolve",))),
         "xmlrpc.server": _table(("dynamic_code", ("resolve_dotted_attribute",))),
+        "airlock_runtime": _table(("harness_access", ("send", "receive", "Model", "__file__", "__dict__", "_read"))),
         "webbrowser": _table(("opens_browser", ("open", "open_new", "open_new_tab", "get"))),
     }
 )
@@ -85,7 +89,10 @@ MODULE_ATTRIBUTES = frozenset(name for names in MODULE_NAMES.values() for name i
 
 IMPORTS = _table(
     ("native_code", ("ctypes", "_ctypes", "cffi", "_cffi_backend", "_posixsubprocess", "_posixshmem", "_testcapi")),
-    ("native_code", ("_testinternalcapi", "_xxsubinterpreters", "_interpreters", "_imp", "_io_uring")),
+    (
+        "native_code",
+        ("numpy.f2py", "pyximport", "_testinternalcapi", "_xxsubinterpreters", "_interpreters", "_imp", "_io_uring"),
+    ),
     ("code_loading", ("runpy", "zipimport", "imp", "code", "codeop", "marshal", "_frozen_importlib")),
     ("code_loading", ("_frozen_importlib_external", "__builtin__")),
     ("code_loading", ("pip", "ensurepip", "_bootstrap_external")),

@@ -33,6 +33,7 @@ from detection.static_tables import (
 from detection.syntax_tree import within
 
 _LITERALS = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.JoinedStr)
+_HOOKS = frozenset({"excepthook", "displayhook", "unraisablehook"})
 
 Place = tuple[int | None, int | None]
 
@@ -172,6 +173,8 @@ class _Analysis:
             elif isinstance(target, ast.Attribute) and not _is_none(node.value):
                 patched = self._resolver.meanings(target.value) & PATCHED_MODULES
                 libraries = self._resolver.meanings(target.value) & PATCHABLE_MODULES
+                if target.attr in _HOOKS and "sys" in self._resolver.meanings(target.value):
+                    yield note_at("patches_library", target, evidence=f"sys.{target.attr}")
                 if libraries and not patched:
                     yield note_at("patches_library", target, evidence=f"{min(libraries)}.{target.attr}")
                 yield from self._model_store_notes(target)
@@ -198,7 +201,7 @@ class _Analysis:
             if owner == "sys.modules":
                 rule = "forges_harness" if key in HARNESS_MODULES else "replaces_module"
                 yield note_at(rule, target, evidence=f"sys.modules[{key!r}]")
-            elif owner in {f"{module}.__dict__" for module in PATCHED_MODULES}:
+            elif owner == f"{MODEL}.__dict__" or owner in {f"{module}.__dict__" for module in PATCHED_MODULES}:
                 yield note_at("forges_harness", target, evidence=f"{owner}[{key!r}]")
 
 
