@@ -19,6 +19,7 @@ from storage.catalogues import CatalogueError
 from storage.database import UnknownDatabase
 from storage.rights import RightsMissing
 from storage.schema import SchemaMismatch
+from workflows.metrics import Instruments, MetricsUnservable, serve_metrics
 from workflows.namespace import NamespaceUnprepared
 
 CANNOT_START = 78
@@ -26,6 +27,7 @@ CANNOT_START = 78
 _SAYS_WHAT_TO_DO = (
     BadSettings,
     CatalogueError,
+    MetricsUnservable,
     PolicyError,
     UnknownDatabase,
     SchemaMismatch,
@@ -50,8 +52,10 @@ def main() -> int:
 
 
 async def _serve(settings: ApiSettings) -> None:
+    instruments = serve_metrics(settings.metrics_address) if settings.metrics_address else Instruments()
     async with opened(settings) as services:
-        await Server(create_app(services, settings.api_app), settings.host, settings.port).serve()
+        app = create_app(services, settings.api_app, instruments)
+        await Server(app, settings.host, settings.port).serve()
 
 
 def _log_as_json(level: str) -> None:

@@ -11,10 +11,12 @@ from fastapi_offline import FastAPIOffline
 from api import evaluations, exporting, health, installation, orders, output, problems, streams
 from api.body_limit import BodyLimit
 from api.json_response import AsciiJson
+from api.measuring import Measured
 from api.openapi import described
 from api.request_context import RequestContext
 from api.services import Services
 from domain.limits import MAX_REQUEST_BYTES
+from workflows.metrics import Instruments
 
 TITLE = "Airlock"
 VERSION = "1"
@@ -29,7 +31,11 @@ STREAMS: Sequence[APIRouter] = (health.router, streams.router, exporting.router)
 _ROUTERS = {"requests": REQUESTS, "streams": STREAMS, "all": (*REQUESTS, *STREAMS[1:])}
 
 
-def create_app(services: Services, which: Literal["all", "requests", "streams"] = "all") -> FastAPI:
+def create_app(
+    services: Services,
+    which: Literal["all", "requests", "streams"] = "all",
+    instruments: Instruments | None = None,
+) -> FastAPI:
     """An app that serves with `services`, whose lifetimes are the caller's."""
     app = FastAPIOffline(  # its documentation page loads nothing from anywhere else
         title=TITLE,
@@ -44,7 +50,8 @@ def create_app(services: Services, which: Literal["all", "requests", "streams"] 
         app.include_router(router)
     problems.install(app)
     app.add_middleware(BodyLimit, max_bytes=MAX_REQUEST_BYTES)
-    app.add_middleware(RequestContext)  # added last: the outermost
+    app.add_middleware(RequestContext)
+    app.add_middleware(Measured, instruments=instruments or Instruments())  # added last: the outermost
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

@@ -84,6 +84,9 @@ class ApiSettings(BaseSettings):
     check_seconds: float = Field(
         default=0.2, gt=0, le=2, description="How long a submission waits for the quick checks; then the stage decides."
     )
+    metrics_address: Address | None = Field(
+        default=None, description="host:port where Prometheus finds the metrics. None: they are not served."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="The least severity that is logged. INFO tells of each request."
     )

@@ -52,6 +52,14 @@ class RunOwner(NamedTuple):
     """The worker that began it."""
 
 
+class Waiting(NamedTuple):
+    """The evaluations of one status."""
+
+    number: int
+    oldest: datetime
+    """When the longest waiting of them was accepted."""
+
+
 class Oversight:
     """Questions across tenants, for processes of the platform alone. Everything raises StorageUnavailable."""
 
@@ -77,6 +85,14 @@ class Oversight:
     async def owners(self, evaluation_ids: Sequence[str]) -> dict[str, RunOwner]:
         """By evaluation id; those without a row are left out."""
         return await self._database.read(_owners, evaluation_ids)
+
+    async def waiting(self) -> dict[Status, Waiting]:
+        """Those that have not ended, by status; a status that none has is left out."""
+        return await self._database.read(_waiting)
+
+    async def stopped_at(self, evaluation_id: str) -> datetime | None:
+        """When the stop of an evaluation was journaled, None where none was."""
+        return await self._database.read(_stopped_at, evaluation_id)
 
 
 def _queued_before(connection: Connection, time: datetime, limit: int) -> list[OpenEvaluation]:
@@ -131,6 +147,21 @@ def _owners(connection: Connection, evaluation_ids: Sequence[str]) -> dict[str, 
         .where(columns.evaluation_id.in_(evaluation_ids))
     )
     return {row.evaluation_id: _owner(row) for row in connection.execute(query)}
+
+
+def _waiting(connection: Connection) -> dict[Status, Waiting]:
+    columns = evaluations.c
+    query = select(columns.status, func.count(), func.min(columns.queued_at)).where(columns.status.in_(_OPEN))
+    return {
+        status: Waiting(number, oldest) for status, number, oldest in connection.execute(query.group_by(columns.status))
+    }
+
+
+def _stopped_at(connection: Connection, evaluation_id: str) -> datetime | None:
+    query = select(func.min(journal.c.at)).where(
+        journal.c.evaluation_id == evaluation_id, journal.c.kind == EntryKind.STOP
+    )
+    return connection.execute(query).scalar_one()
 
 
 def _open(row: EvaluationRow) -> OpenEvaluation:

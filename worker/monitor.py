@@ -15,9 +15,12 @@ from domain.errors import PlatformError, StorageUnavailable
 from domain.evaluation import EVALUATION_ID
 from domain.journal import EntryKind, NewEntry
 from domain.lifecycle import EXECUTION_ALLOWANCE, STAGE_DEADLINES, Stage, is_terminal
+from domain.metrics import PATROLS, RUNS_REAPED, RUNS_UNKILLABLE, STOP_SECONDS
+from domain.runs import RunPurpose
 from storage.journal import Journal
 from storage.oversight import Oversight, RunOwner
 from worker.identity import is_gone
+from workflows.metrics import Instruments
 
 STOP_PATIENCE = timedelta(seconds=2)
 """A stop is first the business of the run's worker, which looks twice a second."""
@@ -91,22 +94,30 @@ class Monitor:
         oversight: Oversight,
         journal: Journal,
         now: Callable[[], datetime] = utc_now,
+        instruments: Instruments | None = None,
     ) -> None:
         self._sandboxes = sandboxes
         self._oversight = oversight
         self._journal = journal
+        self._instruments = instruments or Instruments()
+        for reason in Reason:  # an increase is seen from a 0 on, not from nothing
+            self._instruments.add(RUNS_UNKILLABLE, 0, reason=reason.name.lower())
+            self._instruments.add(RUNS_REAPED, 0, reason=reason.name.lower())
         self._now = now
         self._seen: dict[str, Seen] = {}
 
     async def run(self, every: float) -> None:
         """Patrol until cancelled, with `every` seconds between."""
         while True:
+            result = "failed"
             try:
                 await self.patrol()
+                result = "ended"
             except PlatformError as error:
                 log.warning("patrol_failed", code=error.code)
             except Exception as error:
                 log.exception("patrol_broke", error=type(error).__name__)
+            self._instruments.count(PATROLS, result=result)
             await asyncio.sleep(every)
 
     async def patrol(self) -> tuple[str, ...]:
@@ -132,13 +143,22 @@ class Monitor:
         try:
             alive = await sandbox.kill(run_id)
         except PlatformError as error:
+            self._instruments.count(RUNS_UNKILLABLE, reason=reason.name.lower())
             await self._tell(
                 run_id, reason, f"{reason}; it could not be ended: {error.message}", owned=owner is not None
             )
             return False
         if alive:
+            self._count(run_id, reason, owner)
             await self._tell(run_id, reason, f"{reason}: it was ended by the monitor", owned=owner is not None)
         return alive
+
+    def _count(self, run_id: str, reason: Reason, owner: RunOwner | None) -> None:
+        self._instruments.count(RUNS_REAPED, reason=reason.name.lower())
+        if reason is Reason.STOP_ORDERED and owner is not None and owner.stopped_at is not None:
+            seconds = (self._now() - owner.stopped_at).total_seconds()
+            purpose = RunPurpose.EXECUTION if run_id.endswith("-execution") else RunPurpose.TRIAL
+            self._instruments.observe(STOP_SECONDS, seconds, purpose=purpose.value)
 
     async def _tell(self, run_id: str, reason: Reason, text: str, *, owned: bool) -> None:
         """Log and journal an act, once for each run and reason."""

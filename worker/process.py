@@ -13,7 +13,7 @@ from temporalio.worker import Worker
 
 from worker.roles import Role
 from worker.settings import WorkerSettings
-from worker.start_up import connected
+from worker.start_up import connected, metered
 from worker.wiring import Assembly, Wiring
 
 READY_EVERY = 0.02
@@ -30,8 +30,9 @@ async def work(roles: Sequence[Role], settings: WorkerSettings) -> None:
         loop.add_signal_handler(number, told_to_leave.set)
     _forget(settings.ready_file)
     async with AsyncExitStack() as lifetimes:
+        instruments = metered(settings)
         client = await connected(settings)
-        assembly = await Wiring(settings, client, lifetimes).assemble(roles)
+        assembly = await Wiring(settings, client, lifetimes, instruments).assemble(roles)
         lifetimes.callback(_forget, settings.ready_file)
         await _serve(assembly, settings.ready_file, told_to_leave)
     log.info("worker_left", roles=[role.value for role in roles])

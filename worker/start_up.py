@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 
 from sqlalchemy.exc import ProgrammingError
 from temporalio.client import Client
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
 from domain.errors import StorageUnavailable, WorkflowsUnavailable
 from storage.database import Database, UnknownDatabase
@@ -15,6 +14,7 @@ from storage.rights import RightsMissing, require_rights
 from storage.schema import SchemaMismatch, require_schema
 from worker.settings import WorkerSettings
 from workflows.client import connect
+from workflows.metrics import Instruments, MetricsUnservable, serve_metrics
 from workflows.namespace import NamespaceUnprepared, require_prepared
 
 
@@ -22,9 +22,18 @@ class CannotStart(Exception):
     """A worker cannot work here. Its text is for the operator."""
 
 
+def metered(settings: WorkerSettings) -> Instruments:
+    """What counts for this process. To be called before `connected`. Raises CannotStart."""
+    if settings.metrics_address is None:
+        return Instruments()
+    try:
+        return serve_metrics(settings.metrics_address)
+    except MetricsUnservable as error:
+        raise CannotStart(str(error)) from error
+
+
 async def connected(settings: WorkerSettings) -> Client:
     """A client of Temporal. Raises CannotStart where it is away, or lacks the namespace or search attributes."""
-    _serve_metrics(settings)
     try:
         client = await connect(settings.temporal_address, settings.temporal_namespace)
         await require_prepared(client)
@@ -52,18 +61,3 @@ async def opened_database(settings: WorkerSettings, processes: Sequence[str], li
     except StorageUnavailable as error:
         raise CannotStart("The database does not answer: start it, or correct AIRLOCK_DATABASE_URL.") from error
     return database
-
-
-def _serve_metrics(settings: WorkerSettings) -> None:
-    """One runtime for the process, before its first client: later ones would not be seen."""
-    if settings.metrics_address is None:
-        return
-    metrics = PrometheusConfig(
-        bind_address=settings.metrics_address, durations_as_seconds=True, counters_total_suffix=True
-    )
-    try:
-        Runtime.set_default(Runtime(telemetry=TelemetryConfig(metrics=metrics)))
-    except (RuntimeError, ValueError) as error:
-        raise CannotStart(
-            f"Metrics cannot be served at {settings.metrics_address}: choose a free AIRLOCK_METRICS_ADDRESS."
-        ) from error

@@ -13,12 +13,14 @@ from activities.clock import now as utc_now
 from domain.errors import PlatformError, RecordMissing, StopUnconfirmed, WorkflowLost
 from domain.evaluation import Cause, Evaluation, EvaluationEnd, StopOrder
 from domain.lifecycle import DEADLINES, Status
+from domain.metrics import SWEPT
 from domain.outcomes import RunOutcome
 from domain.retention import Retention
 from storage.evaluations import Evaluations
 from storage.oversight import OpenEvaluation, Oversight
 from worker.departures import Departure
 from workflows.causes import NO_WORKER
+from workflows.metrics import Instruments
 
 AT_ONCE = 100
 """Evaluations that one round sees to, of each kind: the next round is soon."""
@@ -67,6 +69,7 @@ class Sweep:
         departures: Departed,
         retention: Retention | None = None,
         now: Callable[[], datetime] = utc_now,
+        instruments: Instruments | None = None,
     ) -> None:
         self._evaluations = evaluations
         self._oversight = oversight
@@ -74,6 +77,7 @@ class Sweep:
         self._departures = departures
         self._retention = retention or Retention()
         self._now = now
+        self._instruments = instruments or Instruments()
         self._looked_at = ""
 
     async def run(self, every: float) -> None:
@@ -159,7 +163,8 @@ class Sweep:
     async def _performed(self, chore: Callable[[], Awaitable[int]]) -> None:
         """One chore. What fails is tried again in the next round, and keeps no other chore from its work."""
         try:
-            await chore()
+            if seen_to := await chore():
+                self._instruments.add(SWEPT, seen_to, chore=chore.__name__)
         except RecordMissing:
             pass  # deleted meanwhile
         except PlatformError as error:

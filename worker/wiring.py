@@ -18,10 +18,12 @@ from domain.environments import Environment
 from domain.limits import BOUNDS
 from domain.runs import Backend, RunPurpose
 from worker.logs import LoggedActivities
+from worker.metered_activities import MeteredActivities
 from worker.roles import WORK, Role
 from worker.sandbox_choice import LocalSandbox, chosen, every_backend
 from worker.settings import WorkerSettings
 from worker.start_up import CannotStart, opened_database
+from workflows.metrics import Instruments
 
 if TYPE_CHECKING:
     from sandbox.port import Sandbox
@@ -41,11 +43,18 @@ class Assembly(NamedTuple):
 class Wiring:
     """The parts of one process, each made when a role first asks for it. `lifetimes` ends them."""
 
-    def __init__(self, settings: WorkerSettings, client: Client, lifetimes: AsyncExitStack) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        client: Client,
+        lifetimes: AsyncExitStack,
+        instruments: Instruments | None = None,
+    ) -> None:
         self._settings = settings
         self._client = client
         self._lifetimes = lifetimes
         self._roles: Sequence[Role] = ()
+        self._instruments = instruments or Instruments()
         self._database: Database | None = None
         self._environments: Mapping[str, Environment] | None = None
         self._sandboxes: dict[int, Sandbox] = {}
@@ -93,7 +102,7 @@ class Wiring:
             max_heartbeat_throttle_interval=throttle,
             default_heartbeat_throttle_interval=throttle,
             graceful_shutdown_timeout=timedelta(seconds=settings.grace_seconds),
-            interceptors=[LoggedActivities()],
+            interceptors=[LoggedActivities(), MeteredActivities(self._instruments)],
         )
 
     async def _validation(self) -> Sequence[Callable[..., Any]]:
@@ -155,15 +164,25 @@ class Wiring:
         from storage.evaluations import Evaluations  # noqa: PLC0415
         from storage.oversight import Oversight  # noqa: PLC0415
         from worker.departures import Departures  # noqa: PLC0415
+        from worker.queue_gauges import QueueGauges  # noqa: PLC0415
         from worker.sweep import Sweep  # noqa: PLC0415
 
         database = await self._open_database()
         keeping = RecordKeeping(await self._stored_records())
         retention = Retention(days=self._settings.retention_days)
+        oversight, instruments = Oversight(database), self._instruments
         sweep = Sweep(
-            Evaluations(database), Oversight(database), self._workflows(), Departures(self._client), retention
+            Evaluations(database),
+            oversight,
+            self._workflows(),
+            Departures(self._client),
+            retention,
+            instruments=instruments,
         )
         chores.append(lambda: sweep.run(self._settings.sweep_seconds))
+        if self._settings.metrics_address is not None:
+            gauges = QueueGauges(oversight, instruments)
+            chores.append(lambda: gauges.run(self._settings.sweep_seconds))
         return (keeping.record_status, keeping.record_stop, keeping.conclude)
 
     async def _monitor(self, chores: list[Chore]) -> Sequence[Callable[..., Any]]:
@@ -178,7 +197,7 @@ class Wiring:
             from worker.pods import watched_sandboxes  # noqa: PLC0415
 
             sandboxes += await watched_sandboxes(self._settings.cluster_file, self._lifetimes)
-        monitor = Monitor(sandboxes, Oversight(database), Journal(database))
+        monitor = Monitor(sandboxes, Oversight(database), Journal(database), instruments=self._instruments)
         chores.append(lambda: monitor.run(self._settings.patrol_seconds))
         return (RunKill(sandboxes).kill_run,)
 
@@ -210,6 +229,17 @@ class Wiring:
         return self._environments
 
     async def _sandbox(self, purpose: RunPurpose, minimum: int) -> Sandbox:
+        sandbox = await self._bare_sandbox(purpose, minimum)
+        if self._settings.metrics_address is None:
+            return sandbox
+        from storage.oversight import Oversight  # noqa: PLC0415
+        from worker.metered_sandbox import MeteredSandbox  # noqa: PLC0415
+
+        oversight = Oversight(await self._open_database())
+        metered = MeteredSandbox(sandbox, self._instruments, oversight.stopped_at)
+        return await self._lifetimes.enter_async_context(metered)
+
+    async def _bare_sandbox(self, purpose: RunPurpose, minimum: int) -> Sandbox:
         settings, environments = self._settings, self._known_environments()
         if settings.sandbox == Backend.KUBERNETES:
             from worker.pods import running_sandbox  # noqa: PLC0415
