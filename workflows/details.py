@@ -13,7 +13,12 @@ MAX_FINDINGS = 20
 """The record has all of them."""
 MAX_CELL = 160
 
-_ESCAPES = str.maketrans({char: f"\\{char}" for char in string.punctuation} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
+_HARMLESS = ",/'\"%;=$^?"
+"""Within a line they mean nothing, and the Web UI would show the backslash before them."""
+_ESCAPES = str.maketrans(
+    {char: f"\\{char}" for char in string.punctuation if char not in _HARMLESS}
+    | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+)
 
 _WAITS_FOR = {
     Status.QUEUED: "Waits for a validation worker.",
@@ -76,34 +81,36 @@ def plain_code(text: str) -> str:
 
 
 def _stages(policy: Policy, report: StatusReport) -> str:
-    rows = ["| stage | verdict | findings | note |", "|---|---|---|---|"]
+    lines: list[str] = []  # no table: the Web UI draws its columns without a space between them
     for stage in Stage:
         done = report.review.report_of(stage)
         if done is not None:
-            rows.append(_row(policy, done))
+            lines.append(_stage(policy, done))
         elif stage is report.stage and not is_terminal(report.status):
-            rows.append(f"| {stage} | under way | | |")
-        else:
-            rows.append(f"| {stage} | | | |")
-    return "\n".join(rows)
+            lines.append(f"- {stage}: under way")
+        elif stage is not report.stage:
+            lines.append(f"- {stage}: {'never begun' if is_terminal(report.status) else 'not yet'}")
+    return "\n".join(lines)
 
 
-def _row(policy: Policy, report: StageReport) -> str:
+def _stage(policy: Policy, report: StageReport) -> str:
     count = len(report.findings) + report.findings_dropped
-    return f"| {report.stage} | {policy.verdict_of(report)} | {count} | {plain(report.note)} |"
+    note = f" ({plain(report.note)})" if report.note else ""
+    return f"- {report.stage}: {policy.verdict_of(report)}, {count} finding{'s' * (count != 1)}{note}"
 
 
 def _findings(findings: tuple[Finding, ...]) -> str:
     shown = sorted(findings, key=lambda finding: -finding.severity.weight)[:MAX_FINDINGS]
-    rows = ["| severity | rule | line | what | evidence |", "|---|---|---|---|---|"]
-    rows += [
-        f"| {found.severity} | {plain(found.rule)} | {'' if found.line is None else found.line} "
-        f"| {plain(found.message)} | {plain(found.evidence)} |"
-        for found in shown
-    ]
+    lines = [_finding(found) for found in shown]
     if len(findings) > MAX_FINDINGS:
-        rows.append(f"\n{len(findings) - MAX_FINDINGS} more are in its record.")
-    return "\n".join(rows)
+        lines.append(f"\n{len(findings) - MAX_FINDINGS} more are in its record.")
+    return "\n".join(lines)
+
+
+def _finding(found: Finding) -> str:
+    line = "" if found.line is None else f", line {found.line}"
+    evidence = f" Seen: {plain(found.evidence)}" if found.evidence else ""
+    return f"- **{found.severity}** {plain(found.rule)}{line}: {plain(found.message)}{evidence}"
 
 
 def _question(report: StatusReport) -> str:

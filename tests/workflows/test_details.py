@@ -38,6 +38,22 @@ def test_plain_text_is_one_bounded_line() -> None:
     assert len(plain("c" * 1000, 20)) <= 40
 
 
+@pytest.mark.parametrize("line", ["gpt-4 in default, 300 s", "open /etc/shadow", 'it\'s 5 % of "x"; a = b?'])
+def test_what_means_nothing_in_markdown_is_shown_as_it_is(line: str) -> None:
+    assert plain(line).replace("\\-", "-") == line
+
+
+def test_each_stage_says_how_far_it_is() -> None:
+    done = StageReport(stage=Stage.QUICK_CHECKS)
+    review = Review(reports=(done,))
+
+    during = details(EVALUATION, a_status(Status.PENDING_VALIDATION, stage=Stage.STATIC_ANALYSIS, review=review))
+    afterwards = details(EVALUATION, a_status(Status.VALIDATION_FAILED, stage=Stage.STATIC_ANALYSIS, review=review))
+
+    assert "- quick_checks: approved, 0 findings\n- static_analysis: under way\n- sandbox_trial: not yet" in during
+    assert "- sandbox_trial: never begun\n- pod_execution: never begun" in afterwards
+
+
 def test_many_findings_are_counted() -> None:
     finding = Finding(rule="AIR001", severity=Severity.LOW, message="m")
     report = StageReport(stage=Stage.STATIC_ANALYSIS, findings=(finding,) * 50)
@@ -82,7 +98,7 @@ async def test_the_server_shows_them_while_it_runs_and_afterwards(client: Client
         afterwards = await shown(client, evaluation)
 
     assert "**executing** in pod_execution" in during
-    assert "| sandbox_trial | approved | 0 |" in during
+    assert "- sandbox_trial: approved, 0 findings" in during
     assert "**stopped**" in afterwards
     assert "enough" in afterwards
 
