@@ -101,6 +101,7 @@ class ChildPool:
         while self._tasks or self._children:
             self._reap_all()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.sleep(0)  # from Python 3.12 on, gathering what is done lets nobody else run
 
     def start(self) -> None:
         """Begin to start the children that are lacking. Returns at once."""
