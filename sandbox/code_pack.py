@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import marshal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,16 @@ sys.stdout.buffer.write(b"%010d%s" % (len(data), data))
 _COMPILED_WITHIN = 60.0
 
 
-async def compiled_by(python: str, user: int | None = None) -> bytes:
-    """The pack for one interpreter, which runs as `user`. Raises EnvironmentUnavailable where it does not start."""
+def sources() -> Mapping[str, bytes]:
+    """Every file that a run gets, by its path below this directory."""
+    return {name: (_ROOT / name).read_bytes() for name in (*_BOX, *_PROFILES, *_GUEST.values())}
+
+
+async def compiled_by(python: str, user: int | None = None, files: Mapping[str, bytes] | None = None) -> bytes:
+    """The pack of `files` (None: of our sources) for one interpreter, which runs as `user`.
+
+    Raises EnvironmentUnavailable where it does not start.
+    """
     identity: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": []}
     try:
         process = await asyncio.create_subprocess_exec(
@@ -91,7 +100,7 @@ async def compiled_by(python: str, user: int | None = None) -> bytes:
         raise EnvironmentUnavailable(words) from error
     try:
         async with asyncio.timeout(_COMPILED_WITHIN):
-            pack, complaint = await process.communicate(_sources())
+            pack, complaint = await process.communicate(_marshalled(files or sources()))
     except BaseException:
         process.kill()
         await process.wait()
@@ -102,10 +111,10 @@ async def compiled_by(python: str, user: int | None = None) -> bytes:
     return pack
 
 
-def _sources() -> bytes:
-    modules = [(_module_name(name), name.endswith("__init__.py"), (_ROOT / name).read_bytes()) for name in _BOX]
-    data = {f"sandbox/{name}": (_ROOT / name).read_bytes() for name in _PROFILES}
-    guest = [(name, (_ROOT / path).read_bytes()) for name, path in _GUEST.items()]
+def _marshalled(files: Mapping[str, bytes]) -> bytes:
+    modules = [(_module_name(name), name.endswith("__init__.py"), files[name]) for name in _BOX]
+    data = {f"sandbox/{name}": files[name] for name in _PROFILES}
+    guest = [(name, files[path]) for name, path in _GUEST.items()]
     return marshal.dumps((_LOADER, modules, data, guest))
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from domain.environments import Environment
 from domain.runs import Backend, RunPurpose, RunRequest
 from sandbox.code_pack import BOOT, INTERPRETER_FLAGS
-from sandbox.controls.wall_spec import WALL_CHECKS, WallSpec
-from sandbox.local.backend import Box, LocalSandbox
-from sandbox.local.cgroups import TASKS_OF_RUNNER
+from sandbox.controls.wall_spec import WallSpec
+from sandbox.local.backend import LocalSandbox
+from sandbox.local.box import Box
 from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, beyond_system, credentials_below
+from sandbox.local.plan import LaunchPlan
 from sandbox.local.scratch import make_scratch
 
 _RUNS_OF_ONE_USER = 16
@@ -24,38 +24,36 @@ class LandlockSandbox(LocalSandbox):
     """Needs no privilege and no namespace, so that it works in an unprivileged container."""
 
     backend = Backend.LANDLOCK
-    level = 1
-    tells_child = False
 
-    def _command(self, environment: Environment, request: RunRequest, box: Box) -> Sequence[str]:  # noqa: ARG002
-        return [environment.python, *INTERPRETER_FLAGS, "-c", BOOT]
+    def _plan(self, environment: Environment, request: RunRequest, box: Box) -> LaunchPlan:  # noqa: ARG002
+        return LaunchPlan((environment.python, *INTERPRETER_FLAGS, "-c", BOOT))
 
     def _wall(self, environment: Environment, request: RunRequest, box: Box) -> WallSpec:
         limits = request.limits
         return WallSpec(
+            require=self._required(box),
             exec_roots=(*SYSTEM_ROOTS, *beyond_system(environment.roots)),
             write_roots=(str(box.scratch),),
-            read_files=SYSTEM_FILES,
+            read_files=(*SYSTEM_FILES,),
             noted=credentials_below(str(box.scratch)),
             cpu_seconds=limits.cpu_seconds,
             memory_bytes=None if box.cgroup else limits.memory_bytes,
             processes=limits.processes,
-            tasks=_tasks(limits.processes, box),
+            tasks=self._tasks(limits.processes, box),
             open_files=limits.open_files,
             file_bytes=limits.disk_bytes,
             recorded=request.purpose is RunPurpose.TRIAL,
             own_uid=box.uid is not None,
-            require=WALL_CHECKS,
+            cgroup=box.cgroup.directories[0].name if box.cgroup else None,
         )
 
     def _place(self, request: RunRequest, uid: int | None) -> Path:
         return make_scratch(self._state / "scratch" / quote(request.run_id, safe=""), uid)
 
-
-def _tasks(processes: int, box: Box) -> int:
-    if box.uid is not None:
-        return processes + TASKS_OF_RUNNER
-    return _tasks_of(os.getuid()) + processes * _RUNS_OF_ONE_USER
+    def _tasks(self, processes: int, box: Box) -> int:
+        if box.uid is not None:
+            return processes + self.room_tasks
+        return _tasks_of(os.getuid()) + processes * _RUNS_OF_ONE_USER
 
 
 def _tasks_of(uid: int) -> int:

@@ -27,7 +27,7 @@ class Receipt(Value):
     exit_code: int | None = None
     signal: int | None = None
     ended: str = ""
-    """Why the runner ended it: timeout, stop, output, memory, disk, result. Empty where the script ended by itself."""
+    """Why the runner ended it: timeout, stop, output, memory, processes, disk, result. Empty where it did not."""
     kind: str | None = None
     """`evaluation` or `program`, as the script's process claims; None where it was gone before it said so."""
     result_bytes: int = 0
@@ -120,6 +120,8 @@ def _without_receipt(evidence: Evidence) -> RunEnd:
         return RunEnd(outcome=RunOutcome.TIMED_OUT, message="the wall-clock time was used up")
     if evidence.out_of_memory:
         return RunEnd(outcome=RunOutcome.MEMORY_LIMIT, message="the kernel ended the run for want of memory")
+    if evidence.processes_refused:
+        return RunEnd(outcome=RunOutcome.PROCESS_LIMIT, message="the run ended for want of processes")
     raise RunnerLost("the run ended without a receipt, and nothing else tells how")
 
 
@@ -129,6 +131,7 @@ def _ended_by_runner(receipt: Receipt) -> RunEnd | None:
         "stop": (RunOutcome.STOPPED, "stopped"),
         "output": (RunOutcome.OUTPUT_LIMIT, "the output went on long after its limit"),
         "memory": (RunOutcome.MEMORY_LIMIT, "all processes together used more memory than allowed"),
+        "processes": (RunOutcome.PROCESS_LIMIT, "more processes and threads at once than allowed"),
         "disk": (RunOutcome.DISK_LIMIT, "the scratch space is used up"),
     }.get(receipt.ended)
     return None if outcome is None else RunEnd(outcome=outcome[0], message=outcome[1])

@@ -24,6 +24,26 @@ AttemptKey = tuple[str, str, bool]
 """Kind, target, allowed."""
 
 
+class NoRecorder:
+    """Stands where a box has a kernel of its own, which tells nobody of calls: such a run has no record."""
+
+    started = False
+
+    def fileno(self) -> int:
+        """Nothing that could be polled."""
+        return -1
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def serve_one(self) -> None:
+        """Nobody asks."""
+
+    def finish(self) -> dict[str, int]:
+        """No sums, and never complete."""
+        return {"complete": 0}
+
+
 class Recorder:
     """Serves one script's listener. `tell` gets each new attempt as {kind, target, allowed, at_ms, count}.
 

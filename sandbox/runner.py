@@ -24,6 +24,7 @@ from sandbox.box.output_cap import OutputCap
 from sandbox.box.process_tree import Reaper, kill_descendants, resident_bytes
 from sandbox.box.scratch_size import bytes_filled, is_full
 from sandbox.box.script_process import Refused, ScriptProcess, guest_task
+from sandbox.controls.caller import threads_below
 from sandbox.controls.kernel import (
     PR_SET_CHILD_SUBREAPER,
     PR_SET_DUMPABLE,
@@ -134,7 +135,7 @@ class Run:
         return poll
 
     def _patience(self) -> int:
-        watched = self._order.resident_bytes or self._order.scratch_bytes
+        watched = self._order.resident_bytes or self._order.scratch_bytes or self._order.tasks
         until = min(self._deadline, self._next_look or self._deadline) if watched else self._deadline
         return max(0, int((until - time.monotonic()) * 1000) + 1)
 
@@ -237,6 +238,8 @@ class Run:
         began = now
         if order.resident_bytes is not None and resident_bytes(os.getpid()) > order.resident_bytes:
             self._ended = self._ended or "memory"
+        if order.tasks is not None and threads_below(os.getpid()) > order.tasks:
+            self._ended = self._ended or "processes"
         if order.scratch_bytes is not None and bytes_filled(order.scratch, os.getpid()) > order.scratch_bytes:
             self._ended = self._ended or "disk"
         self._next_look = time.monotonic() + max(LOOK_EVERY, 5 * (time.monotonic() - began))
@@ -281,8 +284,9 @@ def main(guest: bytes) -> None:
     line = LineToWorker()
     os.set_blocking(1, False)
     try:
-        require_platform()
         order = _ordered(line)
+        if order.wall_spec().machine is None:
+            require_platform()  # a kernel of the box's own has to show another way that it is the one it should be
         _prepare(order)
         _run(order, line, guest)
     except (Refused, ControlUnavailable) as refusal:

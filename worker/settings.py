@@ -55,7 +55,9 @@ class WorkerSettings(BaseSettings):
     )
 
     sandbox: Literal["auto"] | Backend = Field(
-        default="auto", description="What runs scripts. auto: the strongest one that proves itself on this machine."
+        default="auto",
+        description="What runs scripts. auto: the first of bubblewrap, landlock and gvisor that proves itself strong "
+        "enough on this machine. gvisor: executions; it records nothing, so that trials are held as by auto.",
     )
     cluster_file: Path | None = Field(
         default=None,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from domain.errors import PlatformError
 from domain.limits import MAX_SCRIPT_BYTES, ModelLimits
-from domain.runs import RunPurpose, RunRequest
+from domain.runs import Backend, RunPurpose, RunRequest
 from sandbox.port import RunEvent
 from storage.catalogues import CatalogueError, load_environments
 from worker.logs import configure_logs
@@ -54,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _performed(request: RunRequest) -> int:
     settings = WorkerSettings(database_url="sqlite:///unused")
     environments = load_environments(settings.environments_dir)
-    sandbox = await chosen(settings, environments, LEAST_LEVEL)
+    if settings.sandbox == Backend.GVISOR:  # it records nothing, and so holds no trials
+        request = request.model_copy(update={"purpose": RunPurpose.EXECUTION})
+    sandbox = await chosen(settings, environments, request.purpose, LEAST_LEVEL)
     model = BudgetedModel(MockProvider(request.model_id), ModelLimits(), request.seed)
     report = await sandbox.run(request, answer=model.answer, watch=_ignore, stop=asyncio.Event())
     sys.stdout.write(report.model_dump_json() + "\n")

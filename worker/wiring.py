@@ -57,7 +57,7 @@ class Wiring:
         self._instruments = instruments or Instruments()
         self._database: Database | None = None
         self._environments: Mapping[str, Environment] | None = None
-        self._sandboxes: dict[int, Sandbox] = {}
+        self._sandboxes: dict[RunPurpose, Sandbox] = {}
 
     async def assemble(self, roles: Sequence[Role]) -> Assembly:
         """Everything for these roles. Raises CannotStart."""
@@ -245,6 +245,6 @@ class Wiring:
             from worker.pods import running_sandbox  # noqa: PLC0415
 
             return await running_sandbox(settings.cluster_file, purpose, minimum, environments, self._lifetimes)
-        if minimum not in self._sandboxes:
-            self._sandboxes[minimum] = await chosen(settings, environments, minimum)
-        return self._sandboxes[minimum]
+        if purpose not in self._sandboxes:
+            self._sandboxes[purpose] = await chosen(settings, environments, purpose, minimum)
+        return self._sandboxes[purpose]

@@ -22,6 +22,7 @@ class Order:
     timeout        seconds
     parallel       model calls in flight
     resident_bytes memory of all its processes, watched by the runner; None where a cgroup does it
+    tasks          processes and threads of the script together, watched by the runner; None where others do it
     scratch_bytes  size of all its files, watched by the runner; None where the file system does it
     guarded        whether a second process has to outlive the runner, because no namespace ends what it leaves
     """
@@ -41,6 +42,7 @@ class Order:
         parallel: int = 8,
         decoys: dict[str, str] | None = None,
         resident_bytes: int | None = None,
+        tasks: int | None = None,
         scratch_bytes: int | None = None,
         guarded: bool = False,
     ) -> None:
@@ -56,6 +58,7 @@ class Order:
         self.parallel = parallel
         self.decoys = decoys or {}
         self.resident_bytes = resident_bytes
+        self.tasks = tasks
         self.scratch_bytes = scratch_bytes
         self.guarded = guarded
 

@@ -12,10 +12,10 @@ import socket
 
 from sandbox.box.environment_digest import site_directories
 from sandbox.box.order import Order
-from sandbox.controls.inner_wall import ControlUnavailable, observe, raise_wall
+from sandbox.controls.inner_wall import NO_LISTENER, ControlUnavailable, Start, observe, raise_wall
 from sandbox.controls.kernel import PR_SET_PDEATHSIG, prctl
 from sandbox.controls.wall_spec import WallSpec
-from sandbox.recorder import Recorder
+from sandbox.recorder import NoRecorder, Recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,13 +86,18 @@ class ScriptProcess:
         """Let the child become the interpreter."""
         self._channel.send(b"g")
         self._channel.close()
+        if isinstance(self.recorder, NoRecorder):
+            self.recorder.started = True
 
-    def _listened(self, tell: Callable[[dict[str, object]], None]) -> Recorder:
+    def _listened(self, tell: Callable[[dict[str, object]], None]) -> Recorder | NoRecorder:
         self._channel.settimeout(CHECKED_WITHIN)
         try:
             word, descriptors, _, _ = socket.recv_fds(self._channel, 1, 1)
         except TimeoutError:
             raise Refused("the inner wall did not come up in time", {}, {}) from None
+        if word == NO_LISTENER and self._wall.machine is not None:
+            self._channel.send(b"g")
+            return NoRecorder()
         if not descriptors:
             reason = self._channel.recv(4096).decode("utf-8", "replace") if word else "the script's process died"
             raise Refused(reason, {}, {})
@@ -103,7 +108,8 @@ class ScriptProcess:
     def _told_while_served(self) -> bytes:
         """The child's report: its own calls are notified already, and have to be answered."""
         poll = select.poll()
-        poll.register(self.recorder, select.POLLIN)
+        if self.recorder.fileno() >= 0:
+            poll.register(self.recorder, select.POLLIN)
         poll.register(self._channel, select.POLLIN)
         told = b""
         while not told.endswith(b"\n"):
@@ -135,20 +141,20 @@ def _become_the_script(order: Order, wall: WallSpec, channel: socket.socket, str
         signal.set_wakeup_fd(-1)
         os.setsid()
         sources = [os.open("/dev/null", os.O_RDONLY), *streams]
-        _raise(wall, channel)
+        start = _raise(wall, channel)
         channel.send(json.dumps(observe(wall)).encode("ascii") + b"\n")
         if channel.recv(1) != b"g":
             os._exit(1)
         os.chdir(order.scratch)
         _arrange(sources)
-        os.execve(order.python, [order.python, "-P", "-s", "-S", "-c", _GUEST_BOOT], environment_of(order))  # noqa: S606 - no shell is what is wanted
+        start.execve([order.python, "-P", "-s", "-S", "-c", _GUEST_BOOT], environment_of(order))
     except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on
         os._exit(70)
 
 
-def _raise(wall: WallSpec, channel: socket.socket) -> None:
+def _raise(wall: WallSpec, channel: socket.socket) -> Start:
     try:
-        raise_wall(wall, channel)
+        return raise_wall(wall, channel)
     except ControlUnavailable as error:
         channel.send(b"E" + str(error).encode("utf-8", "replace")[:2000])
         os._exit(70)

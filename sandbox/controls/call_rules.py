@@ -41,8 +41,17 @@ class CallRule:
         return self.action in {"watch", "ask", "refuse"}
 
 
-def read_call_rules(*, recorded: bool) -> dict[int, CallRule]:
-    """The rules by number. `recorded` is whether opens for reading are to be seen too."""
+START = "START"
+"""One that stands for the address of the path of the one program that may be executed."""
+
+
+def read_call_rules(*, recorded: bool, listened: bool = True) -> dict[int, CallRule]:
+    """The rules by number.
+
+    `recorded` is whether opens for reading are to be seen too, `listened` whether anybody answers at all: where nobody
+    does, `watch` passes, and a rule with conditions refuses what does not meet them.
+    """
+    modes = {"unrecorded": not recorded and listened, "unlistened": not listened}
     numbers = system_call_numbers()
     rules: dict[int, CallRule] = {}
     for line in read_profile("syscalls.txt").splitlines():
@@ -51,15 +60,16 @@ def read_call_rules(*, recorded: bool) -> dict[int, CallRule]:
             continue
         if not reason.strip():
             raise ValueError(f"a rule without a reason: {line}")
-        _read_line(text.strip(), numbers, rules, recorded=recorded)
+        mode, colon, rest = text.strip().partition(":")
+        if not colon:
+            _read_line(text.strip(), numbers, rules, instead=False)
+        elif modes[mode]:
+            _read_line(rest, numbers, rules, instead=True)
     return rules
 
 
-def _read_line(text: str, numbers: dict[str, int], rules: dict[int, CallRule], *, recorded: bool) -> None:
-    instead = text.startswith("unrecorded:")
-    if instead and recorded:
-        return
-    action_and_kind, *words = text.removeprefix("unrecorded:").split()
+def _read_line(text: str, numbers: dict[str, int], rules: dict[int, CallRule], *, instead: bool) -> None:
+    action_and_kind, *words = text.split()
     action, _, kind = action_and_kind.partition("/")
     if action not in _ACTIONS:
         raise ValueError(f"no such action: {action}")
@@ -77,5 +87,5 @@ def _condition(word: str) -> Condition:
         raise ValueError(f"not a condition: {word}")
     argument, operator, values = match.groups()
     return Condition(
-        int(argument), operator, tuple(value if value == CHANNEL else int(value, 0) for value in values.split(","))
+        int(argument), operator, tuple(each if each in {CHANNEL, START} else int(each, 0) for each in values.split(","))
     )

@@ -2,7 +2,10 @@
 
 runner: fork ──► child: raise_wall(spec, channel)          Landlock, filter, limits; hands over the listener
                  runner: Recorder(listener, child), sends one byte, serves
-                 child: observe(spec), reports over the channel, waits; execve of the interpreter
+                 child: observe(spec), reports over the channel, waits; start.execve of the interpreter
+
+In a box with a kernel of its own, which has neither Landlock nor listeners, the filter answers by itself, and the
+script gets another user than its runner.
 """
 
 from __future__ import annotations
@@ -15,36 +18,63 @@ from array import array
 from sandbox.controls import landlock, rlimits, seccomp
 from sandbox.controls.call_rules import read_call_rules
 from sandbox.controls.kernel import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, ControlUnavailable, prctl, require_platform
-from sandbox.controls.observation import observe, surroundings
+from sandbox.controls.observation import hidden_runner, observe, surroundings
+from sandbox.controls.start import SealedStart, Start
 from sandbox.controls.wall_spec import WallSpec
 
-__all__ = ["ControlUnavailable", "WallSpec", "observe", "raise_wall"]
+__all__ = ["ControlUnavailable", "Start", "WallSpec", "observe", "raise_wall"]
 
 NICE = 19
 """The runner must get the processor while a script spins on all of it."""
 _FIRST_TO_DIE = 1000
+_SCRIPT_UID = 1000
+"""In a box with a kernel of its own. Files of the machine's root are nobody's there, so nobody is not the one to be."""
+LISTENER, NO_LISTENER = b"L", b"N"
+"""What is sent over the channel, the first with the listener."""
 
 
-def raise_wall(spec: WallSpec, channel: socket.socket) -> None:
+def raise_wall(spec: WallSpec, channel: socket.socket) -> Start:
     """Confine this process for ever, send the listener over `channel` and wait there for one byte.
 
     Call it in a fork that has one thread and nothing open that the script may not have. From the moment the listener
-    is sent, somebody has to serve it. Raises ControlUnavailable where a control cannot be had.
+    is sent, somebody has to serve it. What is returned executes the one program that may be. Raises ControlUnavailable
+    where a control cannot be had.
     """
-    require_platform()
     spec.seen = surroundings(spec)
-    handover = _above_every_limit(channel, spec.open_files)
-    steps = seccomp.program(read_call_rules(recorded=spec.recorded).values(), handover)
     try:
-        _lower(spec)
-        prctl(PR_SET_NO_NEW_PRIVS, 1)
-        spec.seen["landlock_abi"] = str(landlock.restrict(_directories(spec), _files(spec)))
-        listener = seccomp.install(steps)
+        start = _on_the_machine(spec, channel) if spec.machine is None else _in_own_kernel(spec, channel)
     except (OSError, ValueError) as error:
         raise ControlUnavailable(f"a control of the inner wall cannot be had: {error}") from error
-    _hand_over(handover, listener)
     if channel.recv(1) == b"":
         os._exit(1)  # the runner is gone, and nothing may start without it
+    return start
+
+
+def _on_the_machine(spec: WallSpec, channel: socket.socket) -> Start:
+    require_platform()
+    handover = _above_every_limit(channel, spec.open_files)
+    steps = seccomp.program(read_call_rules(recorded=spec.recorded).values(), handover)
+    spec.seen.update(hidden_runner(spec))
+    _lower(spec)
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    spec.seen["landlock_abi"] = str(landlock.restrict(_directories(spec), _files(spec)))
+    _hand_over(handover, seccomp.install(steps))
+    return Start()
+
+
+def _in_own_kernel(spec: WallSpec, channel: socket.socket) -> Start:
+    start = SealedStart()
+    rules = read_call_rules(recorded=False, listened=False).values()
+    steps = seccomp.program(rules, channel.fileno(), start.address, listened=False)
+    _lower(spec)
+    os.setgroups([])
+    os.setresgid(_SCRIPT_UID, _SCRIPT_UID, _SCRIPT_UID)
+    os.setresuid(_SCRIPT_UID, _SCRIPT_UID, _SCRIPT_UID)
+    spec.seen.update(hidden_runner(spec))
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    seccomp.install(steps, listened=False)
+    channel.send(NO_LISTENER)
+    return start
 
 
 def _above_every_limit(channel: socket.socket, open_files: int) -> int:
@@ -83,5 +113,5 @@ def _files(spec: WallSpec) -> list[tuple[str, int]]:
 def _hand_over(handover: int, listener: int) -> None:
     descriptors = array("i", [listener])
     with socket.socket(fileno=handover) as way:
-        way.sendmsg([b"L"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+        way.sendmsg([LISTENER], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
     os.close(listener)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     __loader__: Any
 
+    Platform = os.uname_result | tuple[str, str, str, str, str]
+    """What uname says: system, node, release, version, machine."""
+
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_GET_SECCOMP = 21
@@ -21,15 +24,16 @@ PR_GET_NO_NEW_PRIVS = 39
 _OLDEST = (5, 19)
 _PROFILES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "profiles")
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.syscall.restype = ctypes.c_long  # an address does not fit into an int
 
 
 class ControlUnavailable(Exception):
     """A control cannot be had here. The words are one sentence that an operator can act on."""
 
 
-def require_platform() -> None:
+def require_platform(platform: Platform | None = None) -> None:
     """Raise ControlUnavailable anywhere but on x86_64 Linux 5.19 or newer: the tables hold for nothing else."""
-    system, _, release, _, machine = os.uname()
+    system, _, release, _, machine = platform or os.uname()
     parts = release.split("-")[0].split("+")[0].split(".")
     numbers = tuple(int(part) for part in parts[:2] if part.isdigit())
     if system != "Linux" or machine != "x86_64" or numbers < _OLDEST:

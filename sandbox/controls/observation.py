@@ -13,7 +13,9 @@ from sandbox.controls.kernel import PR_GET_NO_NEW_PRIVS, PR_GET_SECCOMP, prctl, 
 from sandbox.controls.network_probe import what_answers
 from sandbox.controls.wall_spec import WallSpec
 
-_CAPGET, _PTRACE = 125, 101
+_CAPGET, _PTRACE, _SYSLOG = 125, 101, 103
+_READ_WHOLE_LOG = 3
+_OWN_KERNEL = "gVisor"
 _CAPABILITY_VERSION_3 = 0x20080522
 _NOWHERE = ("192.0.2.1", 9)
 """An address that no network has (RFC 5737)."""
@@ -21,14 +23,27 @@ _CANARY = "/airlock-write-check"
 
 
 def surroundings(spec: WallSpec) -> dict[str, str]:
-    """What only the time before the wall can see: the maps of ids, the network interfaces, and what answers there."""
+    """What only the time before the wall can see: ids, interfaces and what answers there, groups, the kernel."""
     asked = {"answering": what_answers(spec.doors)} if "network_closed" in spec.require else {}
+    system = os.uname()
     return {
         **asked,
         "uid_map": " ".join(_read("/proc/self/uid_map").split()),
         "interfaces": " ".join(sorted(line.split(":")[0].strip() for line in _read("/proc/net/dev").splitlines()[2:])),
         "runner_pid": str(os.getppid()),
+        "kernel": f"{system.release} {_log_of_kernel()}" if spec.machine else system.release,
+        "cgroup": "" if spec.cgroup is None else _groups(spec.cgroup),
+        "root_write": _refused(lambda: _create(_CANARY), {errno.EROFS})[1],
     }
+
+
+def hidden_runner(spec: WallSpec) -> dict[str, str]:
+    """Whether the runner can be read, as seen before Landlock hides it anyway.
+
+    By its environment, which Yama leaves alone; gVisor shows that to everybody, so there by its memory. It is empty.
+    """
+    path = f"/proc/{os.getppid()}/{'mem' if spec.machine else 'environ'}"
+    return {"runner_read": _refused(lambda: os.close(os.open(path, os.O_RDONLY)), {errno.EACCES, errno.EPERM})[1]}
 
 
 def observe(spec: WallSpec) -> tuple[dict[str, bool], dict[str, str]]:
@@ -56,7 +71,7 @@ def _seccomp(_: WallSpec) -> tuple[bool, str]:
     return mode == 2, f"mode {mode}"
 
 
-def _recorder(_: WallSpec) -> tuple[bool, str]:
+def _calls_refused(_: WallSpec) -> tuple[bool, str]:
     """Without a recorder the answer is ENOSYS, without a filter the call succeeds."""
     return _refused(lambda: system_call(_PTRACE, 0, 0, 0, 0), {errno.EPERM})
 
@@ -105,9 +120,36 @@ def _nice(_: WallSpec) -> tuple[bool, str]:
     return value == 19, str(value)
 
 
-def _root_read_only(_: WallSpec) -> tuple[bool, str]:
-    read_only = bool(os.statvfs("/").f_flag & os.ST_RDONLY)
+def _runner_hidden(spec: WallSpec) -> tuple[bool, str]:
+    seen = spec.seen.get("runner_read", "untried")
+    return seen in {"EACCES", "EPERM"}, seen
+
+
+def _in_cgroup(spec: WallSpec) -> tuple[bool, str]:
+    seen = spec.seen.get("cgroup", "")
+    return bool(seen), seen or "in another group"
+
+
+def _uid_map(spec: WallSpec) -> tuple[bool, str]:
+    """`inside outside count`, as the namespace around the box numbers them."""
+    seen = spec.seen.get("uid_map", "").split()
+    return len(seen) == 3 and (seen[0], seen[2]) == (str(os.getuid()), "1"), " ".join(seen)
+
+
+def _root_read_only(spec: WallSpec) -> tuple[bool, str]:
+    read_only = bool(os.statvfs("/").f_flag & os.ST_RDONLY) or spec.seen.get("root_write") == "EROFS"
     return read_only, "ro" if read_only else "rw"
+
+
+def _scratch_bounded(spec: WallSpec) -> tuple[bool, str]:
+    space = os.statvfs(spec.write_roots[0])
+    size = space.f_blocks * space.f_frsize
+    return 0 < size < spec.file_bytes + space.f_frsize, str(size)
+
+
+def _own_kernel(spec: WallSpec) -> tuple[bool, str]:
+    release, _, log = spec.seen.get("kernel", "").partition(" ")
+    return bool(spec.machine) and release != spec.machine and _OWN_KERNEL in log, f"{release} {log}"
 
 
 def _network_empty(spec: WallSpec) -> tuple[bool, str]:
@@ -128,19 +170,26 @@ def _own_pids(_: WallSpec) -> tuple[bool, str]:
 _CHECKS: dict[str, Callable[[WallSpec], tuple[bool, str]]] = {
     "no_new_privs": _no_new_privs,
     "seccomp": _seccomp,
-    "recorder": _recorder,
+    "calls_refused": _calls_refused,
     "landlock": _landlock,
     "capabilities_zero": _capabilities,
     "not_root": _not_root,
+    "runner_hidden": _runner_hidden,
     "write_denied": _write_denied,
     "network_denied": _network_denied,
     "limits": _limits,
     "nice": _nice,
+    "in_cgroup": _in_cgroup,
+    "uid_map": _uid_map,
     "root_read_only": _root_read_only,
     "network_empty": _network_empty,
     "network_closed": _network_closed,
     "own_pids": _own_pids,
+    "scratch_bounded": _scratch_bounded,
+    "own_kernel": _own_kernel,
 }
+CHECKS = frozenset(_CHECKS)
+"""What can be asked for."""
 
 
 def _refused(attempt: Callable[[], object], errors: set[int]) -> tuple[bool, str]:
@@ -158,6 +207,22 @@ def _create(path: str) -> None:
 
 def _name(error: OSError) -> str:
     return errno.errorcode.get(error.errno or 0, str(error.errno))
+
+
+def _groups(name: str) -> str:
+    """The controllers that know this process under the group of that name."""
+    lines = _read("/proc/self/cgroup").splitlines()
+    return " ".join(line.split(":")[1] or "v2" for line in lines if line.rpartition("/")[2] == name)
+
+
+def _log_of_kernel() -> str:
+    buffer = ctypes.create_string_buffer(1 << 14)
+    try:
+        size = system_call(_SYSLOG, _READ_WHOLE_LOG, ctypes.addressof(buffer), len(buffer))
+    except OSError as error:
+        return _name(error)
+    log = buffer.raw[:size].decode("ascii", "replace")
+    return next((line.strip() for line in log.splitlines() if _OWN_KERNEL in line), "another kernel")
 
 
 def _read(path: str) -> str:

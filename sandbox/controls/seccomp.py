@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from sandbox.controls.call_rules import CHANNEL, CallRule, Condition
+from sandbox.controls.call_rules import CHANNEL, START, CallRule, Condition
 from sandbox.controls.kernel import system_call
 
 _SECCOMP = 317
@@ -15,7 +15,7 @@ _SET_MODE_FILTER = 1
 _NEW_LISTENER, _WAIT_KILLABLE = 1 << 3, 1 << 5
 _LOAD, _EQUAL, _GREATER_OR_EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _KILL, _ALLOW, _NOTIFY = 0x80000000, 0x7FFF0000, 0x7FC00000
-_ABSENT = 0x00050000 | errno.ENOSYS
+_ABSENT, _REFUSE = 0x00050000 | errno.ENOSYS, 0x00050000 | errno.EPERM
 _X86_64, _X32_BIT = 0xC000003E, 0x40000000
 _OFFSET_OF_NUMBER, _OFFSET_OF_ARCHITECTURE, _OFFSET_OF_ARGUMENTS = 0, 4, 16
 _MAX_INSTRUCTIONS = 4096
@@ -24,8 +24,22 @@ Instruction = tuple[int, int, int, int]
 """Code, how many to skip where the comparison holds, how many where it does not, operand."""
 
 
-def program(rules: Iterable[CallRule], channel: int) -> list[Instruction]:
-    """The filter. `channel` is the descriptor whose sendmsg passes unasked."""
+class _Answers:
+    """What the filter says where a rule leaves it to the recorder, and what stands in conditions for numbers."""
+
+    def __init__(self, channel: int, start: int, *, listened: bool) -> None:
+        self.numbers = {CHANNEL: channel, START: start}
+        self.watched = _NOTIFY if listened else _ALLOW
+        self.refused = _NOTIFY if listened else _REFUSE
+
+
+def program(rules: Iterable[CallRule], channel: int, start: int = 0, *, listened: bool = True) -> list[Instruction]:
+    """The filter. `channel` is the descriptor whose sendmsg passes unasked.
+
+    Where nobody listens, what would be asked about is refused, and `start` is the address of the one path that may be
+    executed.
+    """
+    answers = _Answers(channel, start, listened=listened)
     steps: list[Instruction] = [
         (_LOAD, 0, 0, _OFFSET_OF_ARCHITECTURE),
         (_EQUAL, 1, 0, _X86_64),
@@ -35,7 +49,7 @@ def program(rules: Iterable[CallRule], channel: int) -> list[Instruction]:
         (_RETURN, 0, 0, _KILL),  # and so have those of x32
     ]
     for rule in rules:
-        verdict = _verdict(rule, channel)
+        verdict = _verdict(rule, answers)
         steps.append((_EQUAL, 0, len(verdict), rule.number))
         steps.extend(verdict)
     steps.append((_RETURN, 0, 0, _ABSENT))
@@ -44,7 +58,7 @@ def program(rules: Iterable[CallRule], channel: int) -> list[Instruction]:
     return steps
 
 
-def install(steps: list[Instruction]) -> int:
+def install(steps: list[Instruction], *, listened: bool = True) -> int:
     """Put the filter into force for this process and all that come from it. Returns the listener. Raises OSError.
 
     From here on a notified call waits until somebody answers at the listener; without one it ends with ENOSYS.
@@ -52,26 +66,27 @@ def install(steps: list[Instruction]) -> int:
     code = b"".join(struct.pack("=HBBI", *step) for step in steps)
     buffer = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("@HP", len(steps), ctypes.addressof(buffer))
-    flags = _NEW_LISTENER | _WAIT_KILLABLE
+    flags = _NEW_LISTENER | _WAIT_KILLABLE if listened else 0
     return system_call(_SECCOMP, _SET_MODE_FILTER, flags, ctypes.c_char_p(header))
 
 
-def _verdict(rule: CallRule, channel: int) -> list[Instruction]:
+def _verdict(rule: CallRule, answers: _Answers) -> list[Instruction]:
     if rule.conditions:
-        tests = [step for condition in rule.conditions for step in _test(condition, channel)]
+        otherwise = answers.watched if rule.action == "watch" else answers.refused
+        tests = [step for condition in rule.conditions for step in _test(condition, answers.numbers, otherwise)]
         return [*tests, (_RETURN, 0, 0, _ALLOW)]
     if rule.action == "allow":
         return [(_RETURN, 0, 0, _ALLOW)]
     if rule.action == "absent":
         return [(_RETURN, 0, 0, _ABSENT)]
-    return [(_RETURN, 0, 0, _NOTIFY)]
+    return [(_RETURN, 0, 0, answers.watched if rule.action == "watch" else answers.refused)]
 
 
-def _test(condition: Condition, channel: int) -> list[Instruction]:
-    """Goes on behind its last step where the condition holds, and notifies where it does not."""
+def _test(condition: Condition, numbers: Mapping[str, int], otherwise: int) -> list[Instruction]:
+    """Goes on behind its last step where the condition holds, and answers `otherwise` where it does not."""
     low = _OFFSET_OF_ARGUMENTS + 8 * condition.argument
-    values = [channel if value == CHANNEL else int(value) for value in condition.values]
-    load, notify = (_LOAD, 0, 0, low), (_RETURN, 0, 0, _NOTIFY)
+    values = [numbers[value] if isinstance(value, str) else value for value in condition.values]
+    load, notify = (_LOAD, 0, 0, low), (_RETURN, 0, 0, otherwise)
     last = len(values) - 1
     match condition.operator:
         case "=":
@@ -84,4 +99,5 @@ def _test(condition: Condition, channel: int) -> list[Instruction]:
             return [load, (_ANY_BIT, 0, 1, values[0]), notify]
         case _:
             high = (_LOAD, 0, 0, low + 4)
-            return [load, (_EQUAL, 1, 0, values[0]), notify, high, (_EQUAL, 1, 0, 0), notify]
+            lower, upper = values[0] & 0xFFFFFFFF, values[0] >> 32
+            return [load, (_EQUAL, 1, 0, lower), notify, high, (_EQUAL, 1, 0, upper), notify]

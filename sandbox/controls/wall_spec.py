@@ -8,24 +8,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
 
-WALL_CHECKS = (
-    "no_new_privs",
-    "seccomp",
-    "recorder",
-    "landlock",
-    "capabilities_zero",
-    "not_root",
-    "write_denied",
-    "network_denied",
-    "limits",
-    "nice",
-)
-"""Every control of the inner wall, by the name under which its check is reported."""
-BOX_CHECKS = ("root_read_only", "network_empty", "own_pids")
-"""Controls of an outer wall that can be seen from inside: only namespaces give them."""
-POD_CHECKS = ("root_read_only", "network_closed", "own_pids")
-"""The same in a pod, which has interfaces: that nothing answers is found out by asking."""
-
 
 class WallSpec:
     """One run's inner wall. Paths are as the script sees them.
@@ -44,6 +26,9 @@ class WallSpec:
     recorded      whether opens for reading are recorded; everything else always is
     own_uid       whether nobody else has this uid, so that changing owners and modes reaches scratch files alone
     doors         what must not answer besides the nearest, `host:port` each, where the network is asked
+    cgroup        the name of the run's own group, where it has one that can be seen from inside
+    machine       set only where the box has a kernel of its own: the release of the machine's. Such a kernel has
+                  neither Landlock nor listeners: nothing is recorded, and the script has another user than its runner
     require       the checks that must hold before the script may start
     seen          what was read before the wall closed the way to it; not part of the order
     """
@@ -51,6 +36,7 @@ class WallSpec:
     def __init__(
         self,
         *,
+        require: tuple[str, ...],
         read_roots: tuple[str, ...] = (),
         exec_roots: tuple[str, ...] = (),
         write_roots: tuple[str, ...] = (),
@@ -66,7 +52,8 @@ class WallSpec:
         recorded: bool = True,
         own_uid: bool = True,
         doors: tuple[str, ...] = (),
-        require: tuple[str, ...] = WALL_CHECKS,
+        cgroup: str | None = None,
+        machine: str | None = None,
     ) -> None:
         self.read_roots = tuple(read_roots)
         self.exec_roots = tuple(exec_roots)
@@ -83,6 +70,8 @@ class WallSpec:
         self.recorded = recorded
         self.own_uid = own_uid
         self.doors = tuple(doors)
+        self.cgroup = cgroup
+        self.machine = machine
         self.require = tuple(require)
         self.seen: dict[str, str] = {}
 
@@ -97,10 +86,13 @@ class WallSpec:
 
     def wanted_limits(self) -> dict[str, tuple[int, int]]:
         """The rlimits that this amounts to."""
-        return rlimits.wanted_limits(
+        limits = rlimits.wanted_limits(
             cpu_seconds=self.cpu_seconds,
             memory_bytes=self.memory_bytes,
             tasks=self.tasks,
             open_files=self.open_files,
             file_bytes=self.file_bytes,
         )
+        if self.machine is not None:
+            del limits["MSGQUEUE"]  # gVisor has no such limit; the filter refuses the calls
+        return limits

@@ -5,14 +5,16 @@ from __future__ import annotations
 import secrets
 
 from domain.decoys import decoys_for
-from domain.runs import Backend, Isolation, RunPurpose, RunRecord, RunReport, RunRequest, Usage
+from domain.runs import Backend, RunPurpose, RunReport, RunRequest
 from sandbox.box.order import Order
-from sandbox.controls.wall_spec import POD_CHECKS, WALL_CHECKS, WallSpec
+from sandbox.controls.wall_spec import WallSpec
 from sandbox.conversation import Conversation
 from sandbox.kubernetes.diagnosis import Diagnosis
 from sandbox.kubernetes.manifest import PodImage
 from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, beyond_system, credentials_below
+from sandbox.profiles.tables import required_of
 from sandbox.receipt import Evidence, RunEnd, end_of
+from sandbox.run_report import report_on
 
 LEVEL = 2
 """Namespaces and the inner wall on the node's kernel. What would be more cannot be observed from inside yet."""
@@ -25,9 +27,10 @@ def wall_for(request: RunRequest, image: PodImage, doors: tuple[str, ...] = ()) 
     """The inner wall that is asked for."""
     limits = request.limits
     return WallSpec(
+        require=required_of(Backend.KUBERNETES),
         exec_roots=(*SYSTEM_ROOTS, *beyond_system(image.roots)),
         write_roots=(SCRATCH,),
-        read_files=SYSTEM_FILES,
+        read_files=(*SYSTEM_FILES,),
         noted=credentials_below(SCRATCH),
         cpu_seconds=limits.cpu_seconds,
         processes=limits.processes,
@@ -36,7 +39,6 @@ def wall_for(request: RunRequest, image: PodImage, doors: tuple[str, ...] = ()) 
         file_bytes=limits.disk_bytes,
         recorded=request.purpose is RunPurpose.TRIAL,
         doors=doors,
-        require=(*WALL_CHECKS, *POD_CHECKS),
     )
 
 
@@ -74,34 +76,7 @@ def report_of(
     request: RunRequest, conversation: Conversation | None, evidence: Evidence, fate: Diagnosis | None
 ) -> RunReport:
     """The report. `fate` is given where the cluster's word replaces a receipt. Raises RunnerLost."""
-    receipt = conversation.receipt if conversation else None
-    began = conversation.began if conversation else None
-    ended = _end(request, conversation, evidence, fate)
-    usage = Usage()
-    if receipt is not None:
-        usage = Usage(
-            wall_ms=receipt.wall_ms,
-            cpu_ms=receipt.cpu_ms,
-            peak_memory_bytes=receipt.peak_memory_bytes,
-            output_bytes=receipt.output_bytes,
-            output_truncated=receipt.output_truncated,
-        )
-    return RunReport(
-        run_id=request.run_id,
-        outcome=ended.outcome,
-        exit_code=receipt.exit_code if receipt else None,
-        signal=receipt.signal if receipt else None,
-        reached_script=receipt.started if receipt else began is not None,
-        message=ended.message,
-        traceback=ended.traceback,
-        has_result=ended.has_result,
-        result=ended.result,
-        isolation=began.isolation if began else Isolation(backend=Backend.KUBERNETES, level=0),
-        record=conversation.record if conversation else RunRecord(),
-        usage=usage,
-        environment_digest=began.environment_digest if began else None,
-        receipt=receipt is not None,
-    )
+    return report_on(request, Backend.KUBERNETES, conversation, _end(request, conversation, evidence, fate))
 
 
 def _end(request: RunRequest, conversation: Conversation | None, evidence: Evidence, fate: Diagnosis | None) -> RunEnd:

@@ -10,9 +10,6 @@ from pathlib import Path
 
 from sandbox.receipt import Evidence
 
-ROOM_FOR_RUNNER = 32 << 20
-"""Bytes: the runner is in the group too."""
-TASKS_OF_RUNNER = 3
 _MOUNT = Path("/sys/fs/cgroup")
 _PREFIX = "airlock-"
 _GONE_WITHIN = 2.0
@@ -84,19 +81,21 @@ class RunCgroup:
         return 0
 
 
-def make_cgroup(name: str, memory_bytes: int, processes: int) -> RunCgroup | None:
-    """A group with limits. None where this process may not make one: then rlimits have to do."""
-    memory, tasks = str(memory_bytes + ROOM_FOR_RUNNER), str(processes + TASKS_OF_RUNNER)
-    second = _second_version_parent()
+def make_cgroup(name: str, memory_bytes: int, tasks: int) -> RunCgroup | None:
+    """A group with limits; `tasks` counts processes and threads. None where this process may not make one.
+
+    Then rlimits and the runner's looks have to do.
+    """
+    memory, second = str(memory_bytes), _second_version_parent()
     if second is not None:
-        limits = {"memory.max": memory, "memory.swap.max": "0", "memory.oom.group": "0", "pids.max": tasks}
+        limits = {"memory.max": memory, "memory.swap.max": "0", "memory.oom.group": "0", "pids.max": str(tasks)}
         return _made((second,), name, {"memory.max", "pids.max"}, limits)
     parents = tuple(_MOUNT / controller for controller in ("memory", "pids"))
     limits = {
         "memory.limit_in_bytes": memory,
         "memory.memsw.limit_in_bytes": memory,
         "memory.swappiness": "0",
-        "pids.max": tasks,
+        "pids.max": str(tasks),
     }
     return _made(parents, name, {"memory.limit_in_bytes", "pids.max"}, limits)
 

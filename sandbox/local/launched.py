@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from domain.errors import SandboxUnavailable, StopUnconfirmed
 from sandbox.box.process_tree import kill_descendants
 from sandbox.local.cgroups import RunCgroup
 from sandbox.local.markers import RunMarker, is_alive, started_at
+from sandbox.local.plan import LaunchPlan
 
 DEAD_WITHIN = 3.0
 """Seconds from SIGKILL to the end of every process, on a machine that is very busy."""
@@ -26,8 +26,10 @@ _LOOK_EVERY = 0.002
 class Launched:
     """The first process of a run (`launcher`), and the one that is the runner, which may be the same."""
 
-    def __init__(self, process: asyncio.subprocess.Process, runner: int) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, runner: int, gate: int = -1) -> None:
+        """`gate` is the descriptor at which it waits to be let in; negative where it does not."""
         self.process = process
+        self._gate = gate
         self.launcher = process.pid
         self.runner = runner
         self.runner_started = started_at(runner)
@@ -44,6 +46,13 @@ class Launched:
         if self.process.stdin is not None and not self.process.stdin.is_closing():
             self.process.stdin.write(data)
 
+    def let_in(self) -> None:
+        """Whoever waits at the gate may go on."""
+        if self._gate >= 0:
+            with suppress(BrokenPipeError):
+                os.write(self._gate, b"g")
+            self._close_gate()
+
     async def read(self) -> bytes:
         """What the runner says; empty at its end."""
         assert self.process.stdout is not None
@@ -55,10 +64,15 @@ class Launched:
         await self._listening
         while await self.read():  # unread output would keep its pipe open
             pass
+        self._close_gate()
         assert self.process.stdin is not None
         self.process.stdin.close()
         with suppress(OSError):  # its reader went away before it had read everything
             await self.process.stdin.wait_closed()
+
+    def _close_gate(self) -> None:
+        _close(self._gate)
+        self._gate = -1
 
     async def _listen(self) -> None:
         assert self.process.stderr is not None
@@ -66,41 +80,78 @@ class Launched:
             self._complaint = (self._complaint + data)[:_MAX_COMPLAINT]
 
 
-async def launch(command: Sequence[str], uid: int | None, *, tells_child: bool) -> Launched:
-    """Start a run's first process with nothing of ours but three pipes. Raises SandboxUnavailable.
+async def launch(plan: LaunchPlan, uid: int | None) -> Launched:
+    """Start a run's first process with nothing of ours but three pipes and what the plan asks for.
 
-    `tells_child`: the command gets a descriptor in place of `{info}`, and says there which process is the runner.
+    Raises SandboxUnavailable.
     """
-    told, tells = os.pipe() if tells_child else (-1, -1)
     identity: dict[str, Any] = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
+    ways = _Ways(plan)
     try:
         process = await _started(
-            *[part.replace("{info}", str(tells)) for part in command],
+            *[part.format_map(ways.words) if part in ways.braced else part for part in plan.command],
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            env={}, cwd="/", close_fds=True, pass_fds=(tells,) if tells_child else (), umask=0o077, **identity,
+            env={}, cwd="/", close_fds=True, pass_fds=tuple(ways.theirs), umask=0o077, **identity,
         )  # fmt: skip
     except OSError as error:
-        _close(told)
-        raise SandboxUnavailable(f"{command[0]} cannot be started: {error.strerror}.") from error
+        ways.close()
+        raise SandboxUnavailable(f"{plan.command[0]} cannot be started: {error.strerror}.") from error
     except asyncio.CancelledError:
-        _close(told)
+        ways.close()
         raise
     finally:
-        _close(tells)
-    if not tells_child:
-        return Launched(process, process.pid)
+        ways.close_theirs()
     try:
-        return Launched(process, await _child_told(told))
+        runner = await _child_told(ways.told) if plan.tells_child else process.pid
+        return Launched(process, runner, ways.opens)
     except BaseException as error:
+        _close(ways.opens)
         kill_descendants(process.pid)  # first: a child that waits for its parent's word does not die with it
         with suppress(ProcessLookupError):
             process.kill()
         _, complaint = await process.communicate()
         if not complaint or not isinstance(error, SandboxUnavailable):
             raise
-        raise SandboxUnavailable(f"{Path(command[0]).name} failed: {_one_line(complaint)}") from None
+        raise SandboxUnavailable(f"{Path(plan.command[0]).name} failed: {_one_line(complaint)}") from None
     finally:
-        _close(told)
+        _close(ways.told)
+
+
+class _Ways:
+    """The descriptors between us and a command, by the words that stand for them."""
+
+    def __init__(self, plan: LaunchPlan) -> None:
+        self.words: dict[str, str] = {}
+        self.theirs: list[int] = []
+        self.told = self.opens = -1
+        if plan.tells_child:
+            self.told, theirs = os.pipe()
+            self._hand("info", theirs)
+        if plan.gated:
+            theirs, self.opens = os.pipe()
+            self._hand("gate", theirs)
+        for name, text in plan.documents.items():
+            theirs, ours = os.pipe()
+            os.write(ours, text)
+            os.close(ours)
+            self._hand(name, theirs)
+
+    @property
+    def braced(self) -> frozenset[str]:
+        """The words of a command that are to be replaced: whole ones only."""
+        return frozenset(f"{{{name}}}" for name in self.words)
+
+    def close_theirs(self) -> None:
+        for each in self.theirs:
+            os.close(each)
+
+    def close(self) -> None:
+        _close(self.told)
+        _close(self.opens)
+
+    def _hand(self, name: str, descriptor: int) -> None:
+        self.words[name] = str(descriptor)
+        self.theirs.append(descriptor)
 
 
 async def end(launched: Launched, cgroup: RunCgroup | None) -> None:

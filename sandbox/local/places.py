@@ -1,18 +1,29 @@
-"""Where the system's own files are, and the few others that an honest interpreter opens."""
+"""Where the system's own files are, and the few others that an honest interpreter opens: each place with its reason."""
 
 from __future__ import annotations
 
-SYSTEM_ROOTS = ("/usr", "/lib", "/lib64", "/bin")
-"""Programs and shared libraries; most are links into /usr."""
-SYSTEM_FILES = (
-    "/etc/ld.so.cache",
-    "/etc/localtime",
-    "/dev/urandom",
-    "/sys/devices/system/cpu/online",
-    "/proc/self/maps",
+from collections.abc import Mapping
+from types import MappingProxyType
+
+SYSTEM_ROOTS: Mapping[str, str] = MappingProxyType(
+    {
+        "/usr": "programs, shared libraries, the standard library",
+        "/lib": "shared libraries; a link into /usr on most systems",
+        "/lib64": "the dynamic linker",
+        "/bin": "a link into /usr on most systems",
+    }
 )
-"""The dynamic linker's index, the time zone, randomness, how many processors there are (thread pools ask), and what a
-script has loaded itself: scikit-learn looks for its thread pools there, and ends with an exception where it may not."""
+"""Directories that may be read and executed from. What is started there is another matter: the interpreter, once."""
+SYSTEM_FILES: Mapping[str, str] = MappingProxyType(
+    {
+        "/etc/ld.so.cache": "the dynamic linker's index",
+        "/etc/localtime": "the time zone",
+        "/dev/urandom": "randomness",
+        "/sys/devices/system/cpu/online": "how many processors there are: thread pools ask",
+        "/proc/self/maps": "what it has loaded itself: scikit-learn looks for its thread pools there, or else fails",
+    }
+)
+"""Files that may be read."""
 
 
 def beyond_system(roots: tuple[str, ...]) -> tuple[str, ...]:

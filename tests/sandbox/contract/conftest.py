@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
@@ -23,13 +24,16 @@ from domain.model_calls import ModelAnswer, ModelRequest
 from domain.runs import RunPurpose, RunReport, RunRequest
 from sandbox.bubblewrap import BubblewrapSandbox
 from sandbox.environment_description import describe_environment
+from sandbox.gvisor import GvisorSandbox
 from sandbox.kubernetes.backend import KubernetesSandbox
 from sandbox.landlock import LandlockSandbox
+from sandbox.local.backend import LocalSandbox
 from sandbox.port import Printed, RunEvent, Sandbox, Tried
+from sandbox.profiles.tables import gives
 from tests.sandbox.kubernetes.world import World
 
-BACKENDS = {"landlock": LandlockSandbox, "bubblewrap": BubblewrapSandbox}
-LEVELS = {"landlock": 1, "bubblewrap": 2, "kubernetes": 2}
+BACKENDS = {"landlock": LandlockSandbox, "bubblewrap": BubblewrapSandbox, "gvisor": GvisorSandbox}
+LEVELS = {"landlock": 1, "bubblewrap": 2, "gvisor": 3, "kubernetes": 2}
 PYTHON = Path("/usr/bin/python3")
 
 
@@ -60,12 +64,17 @@ class Bench:
 
     async def run(self, script: str | bytes, *, run_id: str | None = None, **more: Any) -> RunReport:
         self.runs += 1
-        return await self.sandbox.run(
-            a_run(script, run_id or f"run-{self.name}-{self.runs}", **more),
-            answer=self.answer,
-            watch=self.watch,
-            stop=self.stop,
-        )
+        request = self.request(script, run_id or f"run-{self.name}-{self.runs}", **more)
+        return await self.sandbox.run(request, answer=self.answer, watch=self.watch, stop=self.stop)
+
+    @property
+    def records(self) -> bool:
+        return gives(self.sandbox.backend, "attempts")
+
+    def request(self, script: str | bytes, run_id: str = "run", **more: object) -> RunRequest:
+        """A trial, where the sandbox holds any."""
+        more.setdefault("purpose", RunPurpose.TRIAL if self.records else RunPurpose.EXECUTION)
+        return a_run(script, run_id, **more)  # type: ignore[arg-type]
 
     async def answer(self, request: ModelRequest) -> ModelAnswer:
         self.asked.append(request)
@@ -115,6 +124,27 @@ def state() -> Generator[Path]:
         yield Path(place)
 
 
+_REFUSALS: dict[str, str] = {}
+"""Why this machine cannot have a backend, by its name; empty where it can: asked once."""
+
+
+async def require(sandbox: LocalSandbox) -> None:
+    """Skip where this machine cannot have it; fail where it has to."""
+    name = sandbox.backend.value
+    if name not in _REFUSALS:
+        try:
+            await sandbox.probe()
+            _REFUSALS[name] = ""
+        except SandboxUnavailable as refusal:
+            _REFUSALS[name] = f"this machine cannot have {name}: {refusal.message} {refusal.evidence}"
+    if not _REFUSALS[name]:
+        return
+    optional = name == "gvisor" and shutil.which("runsc") is None
+    if os.environ.get("AIRLOCK_REQUIRE_SANDBOXES") == "1" and not optional:
+        pytest.fail(_REFUSALS[name])
+    pytest.skip(_REFUSALS[name])
+
+
 @pytest.fixture(params=[*sorted(BACKENDS), pytest.param("kubernetes", marks=pytest.mark.cluster)])
 async def bench(request: pytest.FixtureRequest, environment: Environment, state: Path) -> AsyncGenerator[Bench]:
     if request.param == "kubernetes":
@@ -130,13 +160,7 @@ async def bench(request: pytest.FixtureRequest, environment: Environment, state:
 async def on_this_machine(name: str, environment: Environment, state: Path) -> AsyncGenerator[Bench]:
     kind = BACKENDS[name]
     sandbox = kind({"default": environment}, state)
-    try:
-        await sandbox.probe()
-    except SandboxUnavailable as refusal:
-        words = f"this machine cannot have {name}: {refusal.message} {refusal.evidence}"
-        if os.environ.get("AIRLOCK_REQUIRE_SANDBOXES") == "1":
-            pytest.fail(words)
-        pytest.skip(words)
+    await require(sandbox)
     opened = f"nullcontext({kind.__name__}({{'default': environment}}, Path({str(state)!r})))"
     yield Bench(sandbox, opened, f"from contextlib import nullcontext\nfrom {kind.__module__} import {kind.__name__}")
     assert await sandbox.runs() == ()

@@ -12,9 +12,12 @@ import pytest
 
 from domain.errors import SandboxUnavailable
 from domain.outcomes import RunOutcome
-from domain.runs import RunReport
+from domain.runs import Backend, RunReport
+from sandbox.box.process_tree import descendants
+from sandbox.local.backend import LocalSandbox
+from sandbox.local.markers import is_alive, started_at
 from sandbox.port import Printed, RunEvent
-from tests.sandbox.contract.conftest import Bench, a_run
+from tests.sandbox.contract.conftest import Bench
 
 pytestmark = pytest.mark.sandbox
 
@@ -46,25 +49,39 @@ def marked(mark: str) -> list[int]:
 
 
 class Ready:
-    """Knows when the script is under way, and its processes by the seed that is in their environment."""
+    """Knows when the script is under way, and its processes by the seed that is in their environment.
+
+    The machine does not see those of another kernel: there it is the kernel's own that have to be gone.
+    """
 
     def __init__(self, bench: Bench, seed: int) -> None:
         self.bench, self.seed = bench, seed
         self.there = asyncio.Event()
+        self.kernel: list[tuple[int, int]] = []
 
     async def watch(self, event: RunEvent) -> None:
         self.bench.events.append(event)
         if isinstance(event, Printed) and event.text == "ready":
+            self.remember_kernel("stubborn")
             self.there.set()
 
+    def remember_kernel(self, run_id: str) -> None:
+        """What of this machine is another kernel's: the processes below the run's launcher."""
+        sandbox = self.bench.sandbox
+        if isinstance(sandbox, LocalSandbox) and sandbox.backend is Backend.GVISOR:
+            marker = sandbox._markers.read(run_id)
+            assert marker is not None
+            self.kernel = [(each, started_at(each)) for each in descendants(marker.launcher)]
+
     def start(self, script: str = STUBBORN, run_id: str = "stubborn") -> asyncio.Task[RunReport]:
-        request = a_run(script, run_id, seed=self.seed)
+        request = self.bench.request(script, run_id, seed=self.seed)
         run = self.bench.sandbox.run(request, answer=self.bench.answer, watch=self.watch, stop=self.bench.stop)
         return asyncio.create_task(run)
 
     @property
     def processes(self) -> list[int]:
-        return marked(f"PYTHONHASHSEED={self.seed}\0")
+        alive = [process for process, started in self.kernel if is_alive(process, started)]
+        return alive + marked(f"PYTHONHASHSEED={self.seed}\0")
 
 
 @pytest.fixture
@@ -103,7 +120,7 @@ async def test_a_watcher_that_fails_ends_the_run(bench: Bench) -> None:
         raise LookupError
 
     with pytest.raises(LookupError):
-        await bench.sandbox.run(a_run("while True: pass"), answer=bench.answer, watch=fail, stop=bench.stop)
+        await bench.sandbox.run(bench.request("while True: pass"), answer=bench.answer, watch=fail, stop=bench.stop)
 
 
 async def test_another_process_kills_a_run_by_its_id(bench: Bench, ready: Ready) -> None:
@@ -124,13 +141,14 @@ async def test_a_worker_that_is_killed_leaves_nothing_that_cannot_be_found_and_e
 ) -> None:
     script = f"""
 async def watch(event): print(getattr(event, "text", ""), flush=True)
-request = a_run({STUBBORN!r}, "orphan", seed={ready.seed})
+request = a_run({STUBBORN!r}, "orphan", seed={ready.seed}, purpose={bench.request("").purpose.value!r})
 await sandbox.run(request, answer=None, watch=watch, stop=asyncio.Event())
 """
     worker = await started(bench, script)
     assert worker.stdout is not None
     while b"ready" not in (line := await asyncio.wait_for(worker.stdout.readline(), 30)):
         assert line
+    ready.remember_kernel("orphan")
     worker.send_signal(signal.SIGKILL)
     await worker.wait()
 

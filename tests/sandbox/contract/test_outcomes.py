@@ -17,7 +17,7 @@ async def test_a_result_is_returned(bench: Bench) -> None:
 
     assert (report.outcome, report.result, report.has_result) == (RunOutcome.COMPLETED, {"n": 2, "t": "é"}, True)
     assert report.receipt
-    assert report.record.complete
+    assert report.record.complete is bench.records
     assert report.record.attempts == ()
     assert report.environment_digest
 
@@ -62,7 +62,7 @@ async def test_an_end_has_its_outcome(bench: Bench, script: str | bytes, outcome
 
     assert report.outcome is outcome, report
     assert report.receipt
-    assert report.record.complete
+    assert report.record.complete is bench.records
 
 
 async def test_an_exception_is_told_with_the_script_s_own_lines(bench: Bench) -> None:

@@ -38,7 +38,11 @@ def run_walled(code: str, scratch: Path, **spec: Any) -> Walled:
     uid = 60_900 if os.getuid() == 0 else None
     if uid is not None:
         os.chown(scratch, uid, uid)
-    order = {"code": code, "scratch": str(scratch), "spec": spec}
+    from domain.runs import Backend
+    from sandbox.profiles.tables import required_of
+
+    require = required_of(Backend.LANDLOCK)
+    order = {"code": code, "scratch": str(scratch), "spec": spec, "require": require}
     done = subprocess.run(
         [PYTHON, "-I", __file__],
         input=json.dumps(order),
@@ -66,6 +70,7 @@ def _runner() -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     spec = WallSpec(
         **{
+            "require": order["require"],
             "exec_roots": SYSTEM,
             "write_roots": (order["scratch"],),
             "processes": 32,
@@ -87,14 +92,14 @@ def _become_the_script(spec: Any, channel: socket.socket, printed: int, order: d
     from sandbox.controls.inner_wall import observe, raise_wall
 
     try:
-        raise_wall(spec, channel)
+        start = raise_wall(spec, channel)
         channel.send(json.dumps(observe(spec)).encode())
         channel.recv(1)
         channel.close()
         os.chdir(order["scratch"])
         os.dup2(printed, 1)
         os.dup2(printed, 2)
-        os.execve(PYTHON, [PYTHON, "-I", "-S", "-c", order["code"]], {"HOME": order["scratch"]})
+        start.execve([PYTHON, "-I", "-S", "-c", order["code"]], {"HOME": order["scratch"]})
     except BaseException as error:  # noqa: BLE001 - a fork must never return
         os.write(printed, repr(error).encode())
         os._exit(99)

@@ -8,7 +8,7 @@ from sandbox.controls.wall_spec import WallSpec
 
 
 def test_an_order_survives_json() -> None:
-    spec = WallSpec(read_roots=("/usr",), memory_bytes=5, recorded=False)
+    spec = WallSpec(require=("nice",), read_roots=("/usr",), memory_bytes=5, recorded=False)
 
     again = WallSpec.from_json(json.loads(json.dumps(spec.to_json())))
 

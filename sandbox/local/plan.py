@@ -1,0 +1,19 @@
+"""How a run's first process is started: by the backend, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """A command, and the descriptors that it gets in place of words in braces."""
+
+    command: Sequence[str]
+    tells_child: bool = False
+    """The command says over `{info}` which process is the runner; otherwise it is the runner itself."""
+    gated: bool = False
+    """The command waits at `{gate}` until it has been put into its group: what it starts then is in the group too."""
+    documents: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    """What the command reads from descriptors, by the words that stand for them: small enough for a pipe."""
