@@ -73,7 +73,6 @@ async def test_the_environment_has_nothing_of_ours(bench: Bench, monkeypatch: py
         ("socket.create_connection(('169.254.169.254', 80), 2)", "connect"),
         ("socket.socket(socket.AF_UNIX).connect('\\0x')", "connect"),
         ("open('/etc/shadow')", "open"),
-        ("if set(open('/proc/1/environ').read().split('=')) <= {'HOME', '/\\0'}: raise FileNotFoundError(2)", "open"),
         ("open('/usr/x', 'w')", "write"),
         ("open('/x', 'w')", "write"),
         ("os.kill(os.getppid(), 9)", "signal"),
@@ -83,6 +82,14 @@ async def test_the_environment_has_nothing_of_ours(bench: Bench, monkeypatch: py
 async def test_what_is_tried_fails_and_is_recorded(bench: Bench, code: str, kind: str) -> None:
     assert await tried(bench, code) in {1, 2, 13, 30}
     assert bench.tried(kind) or not bench.records
+
+
+async def test_the_first_process_has_no_environment_to_steal(bench: Bench) -> None:
+    """gVisor shows everybody the runner's, which holds no more than a home directory."""
+    seen = await tried(bench, "return open('/proc/1/environ').read()")
+
+    assert seen in {2, 13} or (isinstance(seen, str) and seen.startswith("HOME=") and seen.count("=") == 1)
+    assert bench.tried("open") or not bench.records
 
 
 async def test_files_of_others_are_out_of_reach(bench: Bench, state: Path) -> None:
