@@ -102,6 +102,10 @@ class LocalSandbox(ABC):
         """The runs of which something may be alive on this machine."""
         return self._markers.run_ids()
 
+    def marker(self, run_id: str) -> RunMarker | None:
+        """Where on this machine a run is; None where it is not. Raises SandboxUnavailable where nobody can tell."""
+        return self._markers.read(run_id)
+
     async def probe(self) -> Isolation:
         """What a run gets here, found out by one. Raises SandboxUnavailable with a sentence for the operator."""
         if not self._environments:

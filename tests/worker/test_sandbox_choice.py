@@ -35,7 +35,10 @@ def there(monkeypatch: pytest.MonkeyPatch) -> set[Backend]:
     found = set(STRENGTH)
 
     def maker(backend: Backend) -> object:
-        return lambda _environments, _state: FakeSandbox(backend, there=backend in found)
+        def make(*_: object) -> FakeSandbox:
+            return FakeSandbox(backend, there=backend in found)
+
+        return make
 
     monkeypatch.setattr(sandbox_choice, "MAKERS", {backend: maker(backend) for backend in STRENGTH})
     return found

@@ -52,6 +52,7 @@ class Bench:
     """How another process opens the same: an expression for `async with`."""
     imports: str
     """What that needs."""
+    environment: Environment
     dies_with_worker: bool = True
     """Whether a run ends at once where its worker is killed. A pod goes on, for its kubelet knows no worker."""
     events: list[RunEvent] = field(default_factory=list[RunEvent])
@@ -162,7 +163,8 @@ async def on_this_machine(name: str, environment: Environment, state: Path) -> A
     sandbox = kind({"default": environment}, state)
     await require(sandbox)
     opened = f"nullcontext({kind.__name__}({{'default': environment}}, Path({str(state)!r})))"
-    yield Bench(sandbox, opened, f"from contextlib import nullcontext\nfrom {kind.__module__} import {kind.__name__}")
+    imports = f"from contextlib import nullcontext\nfrom {kind.__module__} import {kind.__name__}"
+    yield Bench(sandbox, opened, imports, environment)
     assert await sandbox.runs() == ()
     assert list((state / "scratch").glob("*")) == []
 
@@ -178,4 +180,4 @@ async def on_pods(world: World, namespace: str, environment: Environment) -> Asy
         "from sandbox.kubernetes.backend import KubernetesSandbox\nfrom sandbox.kubernetes.manifest import Placement"
     )
     async with KubernetesSandbox.opened(world.kubeconfig, placement, {"default": environment}) as sandbox:
-        yield Bench(sandbox, opened, imports, dies_with_worker=False)
+        yield Bench(sandbox, opened, imports, environment, dies_with_worker=False)

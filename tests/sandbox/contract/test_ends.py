@@ -69,7 +69,7 @@ class Ready:
         """What of this machine is another kernel's: the processes below the run's launcher."""
         sandbox = self.bench.sandbox
         if isinstance(sandbox, LocalSandbox) and sandbox.backend is Backend.GVISOR:
-            marker = sandbox._markers.read(run_id)
+            marker = sandbox.marker(run_id)
             assert marker is not None
             self.kernel = [(each, started_at(each)) for each in descendants(marker.launcher)]
 
@@ -203,12 +203,11 @@ async def in_another_process(bench: Bench, script: str) -> str:
 async def started(bench: Bench, script: str) -> asyncio.subprocess.Process:
     """Another worker of this machine, with the same state."""
     lines = "".join(f"        {line}\n" for line in script.strip().splitlines()) if "'''" not in script else script
-    environment = bench.sandbox._environments["default"]
     program = (
         "import asyncio\nfrom pathlib import Path\nfrom domain.environments import Environment\n"
         "from tests.sandbox.contract.conftest import a_run\n"
         f"{bench.imports}\n"
-        f"environment = Environment.model_validate_json({environment.model_dump_json()!r})\n"
+        f"environment = Environment.model_validate_json({bench.environment.model_dump_json()!r})\n"
         f"async def main():\n    async with {bench.opened} as sandbox:\n{lines}\nasyncio.run(main())\n"
     )
     root = str(Path(__file__).parents[3])

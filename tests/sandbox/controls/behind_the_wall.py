@@ -24,10 +24,10 @@ class Walled:
 
     status: int
     printed: str
-    attempts: list[dict[str, Any]] = field(default_factory=list)
-    sums: dict[str, Any] = field(default_factory=dict)
-    checks: dict[str, bool] = field(default_factory=dict)
-    details: dict[str, str] = field(default_factory=dict)
+    attempts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    sums: dict[str, Any] = field(default_factory=dict[str, Any])
+    checks: dict[str, bool] = field(default_factory=dict[str, bool])
+    details: dict[str, str] = field(default_factory=dict[str, str])
 
     def tried(self, kind: str) -> list[str]:
         return [each["target"] for each in self.attempts if each["kind"] == kind]
@@ -68,16 +68,15 @@ def _runner() -> None:
     order = json.load(sys.stdin)
     prctl(PR_SET_DUMPABLE, 0)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    spec = WallSpec(
-        **{
-            "require": order["require"],
-            "exec_roots": SYSTEM,
-            "write_roots": (order["scratch"],),
-            "processes": 32,
-            "read_files": ("/dev/urandom", "/etc/ld.so.cache"),
-            **order["spec"],
-        }
-    )
+    asked: dict[str, Any] = {
+        "require": order["require"],
+        "exec_roots": SYSTEM,
+        "write_roots": (order["scratch"],),
+        "processes": 32,
+        "read_files": ("/dev/urandom", "/etc/ld.so.cache"),
+        **order["spec"],
+    }
+    spec = WallSpec(**asked)
     output, printed = os.pipe()
     ours, theirs = socket.socketpair()
     child = os.fork()
