@@ -11,9 +11,10 @@ import pytest
 import sandbox.kubernetes.backend as backend_module
 from domain.errors import SandboxUnavailable
 from domain.outcomes import RunOutcome
-from sandbox.controls.wall_spec import POD_CHECKS, WALL_CHECKS
+from domain.runs import Backend
 from sandbox.kubernetes.backend import KubernetesSandbox
 from sandbox.kubernetes.manifest import manifest
+from sandbox.profiles.tables import required_of
 from tests.sandbox.kubernetes.runs import Seen, a_run
 from tests.sandbox.kubernetes.world import ENVIRONMENTS, World, namespace_of_its_own
 
@@ -32,7 +33,7 @@ async def test_every_control_is_proved_and_told(world: World, namespace: str) ->
     async with KubernetesSandbox.opened(world.kubeconfig, world.placement(namespace), ENVIRONMENTS) as sandbox:
         report = await Seen().run(sandbox, a_run("print(1)"))
 
-    assert set(report.isolation.checks) == {*WALL_CHECKS, *POD_CHECKS}
+    assert set(report.isolation.checks) == set(required_of(Backend.KUBERNETES))
     assert report.isolation.details["network_closed"] == "nothing answers"
     assert {"uid_map", "capabilities_zero", "root_read_only"} <= set(report.isolation.details)
 
