@@ -276,13 +276,17 @@ def test_an_interrupted_command_ends_quietly_as_a_shell_expects(server: Server, 
     server.answers = {f"evaluations/{EVALUATION}/events": (200, an_event(1, "status", status="queued"))}
     server.answers[f"evaluations/{EVALUATION}/status"] = (200, a_status("queued"))
     own = {"PATH": os.defpath, "AIRLOCK_URL": server.url, "AIRLOCK_API_KEY": "k"}
-    command = (sys.executable, "-I", "-m", "cli", "logs", "-f", EVALUATION)
+    as_from_a_terminal = ("env", "--default-signal=INT")  # what a shell starts in the background ignores it for ever
+    command = (*as_from_a_terminal, sys.executable, "-I", "-m", "cli", "logs", "-f", EVALUATION)
 
     with subprocess.Popen(command, cwd=tmp_path, env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        assert process.stderr.readline() == b"status: queued\n"
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=WITHIN)
+        try:
+            assert process.stderr is not None
+            assert process.stderr.readline() == b"status: queued\n"
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=WITHIN)
+        finally:
+            process.kill()
 
     assert process.returncode == 130
     assert b"Traceback" not in said
