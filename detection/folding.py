@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import ast
 import functools
-import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
+from detection.arithmetic import COMPARISONS, MAX_ITEMS, Unknown, bounded, combined
 from detection.bindings import Bindings
-from detection.decoders import CONSTANTS, DECODERS, MAX_TEXT, PURE_FUNCTIONS, REDUCERS, DecodeRefused
+from detection.decoders import CONSTANTS, DECODERS, PURE_FUNCTIONS, REDUCERS, DecodeRefused
 from detection.small_functions import Unreadable, returned
 from detection.text_methods import METHODS, PLAIN_METHODS
 
@@ -28,33 +28,7 @@ MAX_CALL_STEPS = 10_000
 """Within one call: a decoder of a short text needs a few hundred, an honest loop over numbers may need more."""
 MAX_OPEN = 150
 """Names and calls that are being looked up within one another."""
-MAX_ITEMS = 100_000
-MAX_BITS = 4096
 
-_OPERATORS: Mapping[type[ast.operator], str] = {
-    ast.Add: "add",
-    ast.Sub: "sub",
-    ast.BitXor: "xor",
-    ast.BitAnd: "and_",
-    ast.BitOr: "or_",
-    ast.FloorDiv: "floordiv",
-    ast.RShift: "rshift",
-}
-
-
-def _is_in(one: Any, several: Any) -> bool:
-    return one in several
-
-
-_COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.Gt: operator.gt,
-    ast.LtE: operator.le,
-    ast.GtE: operator.ge,
-    ast.In: _is_in,
-}
 _PATH_METHODS = frozenset(
     f"{owner}.{method}"
     for owner in (
@@ -67,10 +41,6 @@ _PATH_METHODS = frozenset(
     for method in ("joinpath", "resolve", "absolute", "expanduser", "as_posix")
 )
 _PLAIN_FORMATS = frozenset({"", "s", "c", "d", "x", "o", "b"})
-
-
-class Unknown(Exception):
-    """The expression depends on something that only a run would tell."""
 
 
 _NOT_KNOWN = (
@@ -134,7 +104,7 @@ class Folder:
         evaluate = self._EVALUATORS.get(type(node))
         if evaluate is None or self.exhausted:
             raise Unknown
-        value = _bounded(evaluate(self, node, local))
+        value = bounded(evaluate(self, node, local))
         if isinstance(value, str | bytes):
             self._characters += len(value)
         return value
@@ -169,20 +139,7 @@ class Folder:
         return known
 
     def _binary(self, node: ast.BinOp, local: Mapping[str, Any]) -> Any:
-        left, right = self._value(node.left, local), self._value(node.right, local)
-        if isinstance(node.op, ast.Mult):
-            return _multiplied(left, right)
-        if isinstance(node.op, ast.Mod):
-            if isinstance(left, str) and len(left) > 1000:
-                raise Unknown
-            return left % right if isinstance(left, int) else _formatted(left, right)
-        if isinstance(node.op, ast.Div) and isinstance(left, str) and isinstance(right, str):
-            return PURE_FUNCTIONS["os.path.join"](left, right)  # of paths
-        if isinstance(node.op, ast.Pow | ast.LShift):
-            return _grown(node.op, left, right)
-        if type(node.op) not in _OPERATORS:
-            raise Unknown
-        return getattr(operator, _OPERATORS[type(node.op)])(left, right)
+        return combined(node.op, self._value(node.left, local), self._value(node.right, local))
 
     def _unary(self, node: ast.UnaryOp, local: Mapping[str, Any]) -> Any:
         value = self._value(node.operand, local)
@@ -223,9 +180,9 @@ class Folder:
         return {self._value(key, local): self._value(value, local) for key, value in pairs}
 
     def _compare(self, node: ast.Compare, local: Mapping[str, Any]) -> Any:
-        if len(node.ops) > 1 or type(node.ops[0]) not in _COMPARISONS:
+        if len(node.ops) > 1 or type(node.ops[0]) not in COMPARISONS:
             raise Unknown
-        return _COMPARISONS[type(node.ops[0])](self._value(node.left, local), self._value(node.comparators[0], local))
+        return COMPARISONS[type(node.ops[0])](self._value(node.left, local), self._value(node.comparators[0], local))
 
     def _either(self, node: ast.IfExp, local: Mapping[str, Any]) -> Any:
         return self._value(node.body if self._value(node.test, local) else node.orelse, local)
@@ -333,7 +290,7 @@ class Folder:
     def _reduced(self, node: ast.Call, local: Mapping[str, Any]) -> Any:
         function, *rest = node.args
         items, *start = (self._value(each, local) for each in rest)
-        return functools.reduce(lambda one, two: _bounded(self._applied(function, (one, two), local)), items, *start)
+        return functools.reduce(lambda one, two: bounded(self._applied(function, (one, two), local)), items, *start)
 
     _EVALUATORS: ClassVar[dict[type[ast.expr], Callable[[Folder, Any, Mapping[str, Any]], Any]]] = {
         ast.Constant: _constant,
@@ -364,39 +321,3 @@ def _unpacked(target: ast.expr, value: Any) -> dict[str, Any]:
         raise Unknown
     pairs = zip(target.elts, value, strict=True)
     return {name: part for each, item in pairs for name, part in _unpacked(each, item).items()}
-
-
-def _multiplied(left: Any, right: Any) -> Any:
-    sized, times = (right, left) if isinstance(left, int) else (left, right)
-    if isinstance(sized, int):
-        return sized * times
-    if len(sized) * times > MAX_TEXT:
-        raise Unknown
-    return sized * times
-
-
-def _grown(how: ast.operator, left: Any, right: Any) -> int:
-    if not (isinstance(left, int) and isinstance(right, int) and 0 <= right <= MAX_BITS):
-        raise Unknown
-    if isinstance(how, ast.Pow) and left.bit_length() * right > MAX_BITS:
-        raise Unknown
-    return left**right if isinstance(how, ast.Pow) else left << right
-
-
-def _formatted(template: Any, values: Any) -> str:
-    if not isinstance(template, str) or "*" in template or any(part[:1].isdigit() for part in template.split("%")[1:]):
-        raise Unknown  # widths make text of any size
-    return template % values
-
-
-def _bounded(value: Any) -> Any:
-    if isinstance(value, str | bytes) and len(value) > MAX_TEXT:
-        raise Unknown
-    if isinstance(value, int) and value.bit_length() > MAX_BITS:
-        raise Unknown
-    if isinstance(value, tuple):
-        items = cast("tuple[Any, ...]", value)
-        if len(items) > MAX_ITEMS:
-            raise Unknown
-        return items
-    return value

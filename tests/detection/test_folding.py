@@ -23,6 +23,8 @@ def folded(expression: str, before: str = "") -> object:
     [
         ("'ex' + 'ec'", "exec"),
         ("'%s%s' % ('ex', 'ec')", "exec"),
+        ("'%(a)s%%' % {'a': 'x'}", "x%"),
+        ("'%02x' % 10", "0a"),
         ("'{}{}'.format('ex', 'ec')", "exec"),
         ("f\"{'ex'}{'ec'}\"", "exec"),
         ("''.join(['e', 'x', 'e', 'c'])", "exec"),
@@ -111,3 +113,10 @@ def test_detours_of_text_are_followed(expression: str, before: str):
 )
 def test_what_only_a_run_would_tell_is_unknown(expression: str, before: str):
     assert folded(expression, before) is None
+
+
+@pytest.mark.parametrize(
+    "template", ["%999999999s", "%-999999999s", "%(a)-999999999s", "%.999999999f", "%*d", "%0999999999d"]
+)
+def test_no_template_makes_text_of_any_size(template: str):
+    assert folded(f"{template!r} % 1") is None
