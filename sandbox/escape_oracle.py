@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from domain.outcomes import RunOutcome
 from domain.runs import Attempt, Backend, RunReport
 from sandbox.escape_cases import EscapeCase
 
@@ -56,7 +57,9 @@ def wrong_about_record(
             yield f"{wanted} is not in the record; what is there: {seen}"
     if case.incomplete and report.record.complete:
         yield "its record says that it is complete"
-    if not case.incomplete and not report.record.complete and case.interrupt is None:
+    killed_whole = backend is Backend.KUBERNETES and not report.receipt and report.outcome is RunOutcome.MEMORY_LIMIT
+    may_lack = case.incomplete or case.interrupt is not None or killed_whole  # a pod's kernel kills its runner too
+    if not may_lack and not report.record.complete:
         yield f"its record is incomplete ({report.record.dropped} dropped)"
 
 

@@ -240,14 +240,19 @@ class Run:
             self._ended = self._ended or "memory"
         if order.tasks is not None and threads_below(os.getpid()) > order.tasks:
             self._ended = self._ended or "processes"
+        self._look_at_disk()
+        self._next_look = time.monotonic() + max(LOOK_EVERY, 5 * (time.monotonic() - began))
+
+    def _look_at_disk(self) -> None:
+        order = self._order
         if order.scratch_bytes is not None and bytes_filled(order.scratch, os.getpid()) > order.scratch_bytes:
             self._ended = self._ended or "disk"
-        self._next_look = time.monotonic() + max(LOOK_EVERY, 5 * (time.monotonic() - began))
 
     def _end(self) -> None:
         """Kill what is left, take in what it had said, and make the receipt."""
         script = self._script
         self._reaper.collect_all(os.getpid())
+        self._look_at_disk()  # a quick script is over before the first look
         wall_ms = int((time.monotonic() - self._began_at) * 1000)
         self._over = True
         self._hear_on()
