@@ -17,7 +17,7 @@ from domain.metrics import SWEPT
 from domain.outcomes import RunOutcome
 from domain.retention import Retention
 from storage.evaluations import Evaluations
-from storage.oversight import OpenEvaluation, Oversight
+from storage.oversight import Expired, OpenEvaluation, Oversight
 from worker.departures import Departure
 from workflows.causes import NO_WORKER
 from workflows.metrics import Instruments
@@ -91,57 +91,64 @@ class Sweep:
     async def start_forgotten(self) -> int:
         """Start the workflows of rows that have none. Returns how many."""
         forgotten = await self._evaluations.unstarted(UNSTARTED_FOR, AT_ONCE)
-        for evaluation in forgotten:
-            await self._workflows.start(evaluation)
-            await self._evaluations.mark_started(evaluation.evaluation_id)
-            log.warning("workflow_started_by_sweep", evaluation_id=evaluation.evaluation_id)
-        return len(forgotten)
+        return sum([await self._saw_to(each.evaluation_id, self._start(each)) for each in forgotten])
 
     async def end_overdue(self) -> int:
         """End what no worker took in time. Returns how many."""
         overdue = await self._oversight.queued_before(self._now() - QUEUED_FOR, AT_ONCE)
-        for row in overdue:
-            message = "no validation worker took it in time"
-            await self._end(row, Cause(stage=None, code=NO_WORKER, message=message, retryable=True))
-            # whatever may still come to its workflow, nothing is to begin
-            await self._workflows.stop(row.evaluation_id, StopOrder(reason=message, by="sweep"))
-        return len(overdue)
+        return sum([await self._saw_to(row.evaluation_id, self._end_unperformed(row)) for row in overdue])
 
     async def repeat_stops(self) -> int:
         """Tell workflows of stops that they may not have heard, and end stops whose time is over. Returns how many."""
-        now = self._now()
-        stopping = await self._oversight.stopping_since(now - UNHEARD_FOR, AT_ONCE)
-        for row in stopping:
-            order = row.stop or StopOrder()
-            await self._workflows.stop(row.evaluation_id, order)
-            if row.updated_at <= now - STOPPING_FOR:
-                await self._give_up(row, order)
-        return len(stopping)
+        stopping = await self._oversight.stopping_since(self._now() - UNHEARD_FOR, AT_ONCE)
+        return sum([await self._saw_to(row.evaluation_id, self._repeat_stop(row)) for row in stopping])
 
     async def end_departed(self) -> int:
         """End evaluations whose workflow has left without a word. Returns how many."""
         quiet = await self._oversight.quiet_since(self._now() - QUIET_FOR, self._looked_at, AT_ONCE)
         self._looked_at = quiet[-1].evaluation_id if len(quiet) == AT_ONCE else ""
-        ended = 0
-        for row in quiet:
-            departure = await self._departures.find(row.evaluation_id)
-            if departure is None:
-                continue
-            if departure.end is not None:
-                await self._evaluations.conclude(departure.end, self._now())
-            else:
-                message = f"its workflow has left ({departure.how}) without an end"
-                await self._end(row, Cause(stage=row.stage, code=WorkflowLost.code, message=message, retryable=True))
-            ended += 1
-        return ended
+        return sum([await self._saw_to(row.evaluation_id, self._end_if_departed(row)) for row in quiet])
 
     async def delete_expired(self) -> int:
         """Delete the payloads of what ended longer ago than its tenant keeps it. Returns how many."""
         expired = await self._oversight.expired(self._retention, self._now(), AT_ONCE)
-        for tenant, evaluation_id in expired:
-            await self._evaluations.delete_payload(tenant, evaluation_id)
-            log.info("payload_expired", evaluation_id=evaluation_id)
-        return len(expired)
+        return sum([await self._saw_to(each.evaluation_id, self._delete(each)) for each in expired])
+
+    async def _start(self, evaluation: Evaluation) -> bool:
+        await self._workflows.start(evaluation)
+        await self._evaluations.mark_started(evaluation.evaluation_id)
+        log.warning("workflow_started_by_sweep", evaluation_id=evaluation.evaluation_id)
+        return True
+
+    async def _end_unperformed(self, row: OpenEvaluation) -> bool:
+        message = "no validation worker took it in time"
+        await self._end(row, Cause(stage=None, code=NO_WORKER, message=message, retryable=True))
+        # whatever may still come to its workflow, nothing is to begin
+        await self._workflows.stop(row.evaluation_id, StopOrder(reason=message, by="sweep"))
+        return True
+
+    async def _repeat_stop(self, row: OpenEvaluation) -> bool:
+        order = row.stop or StopOrder()
+        await self._workflows.stop(row.evaluation_id, order)
+        if row.updated_at <= self._now() - STOPPING_FOR:
+            await self._give_up(row, order)
+        return True
+
+    async def _end_if_departed(self, row: OpenEvaluation) -> bool:
+        departure = await self._departures.find(row.evaluation_id)
+        if departure is None:
+            return False
+        if departure.end is not None:
+            await self._evaluations.conclude(departure.end, self._now())
+        else:
+            message = f"its workflow has left ({departure.how}) without an end"
+            await self._end(row, Cause(stage=row.stage, code=WorkflowLost.code, message=message, retryable=True))
+        return True
+
+    async def _delete(self, expired: Expired) -> bool:
+        await self._evaluations.delete_payload(expired.tenant, expired.evaluation_id)
+        log.info("payload_expired", evaluation_id=expired.evaluation_id)
+        return True
 
     async def _give_up(self, row: OpenEvaluation, order: StopOrder) -> None:
         """End a stop that no workflow ends. It is confirmed where the run has reported; elsewhere nobody knows."""
@@ -160,13 +167,23 @@ class Sweep:
         await self._evaluations.conclude(end, self._now())
         log.warning("evaluation_ended_by_sweep", evaluation_id=row.evaluation_id, code=cause.code)
 
+    async def _saw_to(self, evaluation_id: str, care: Awaitable[bool]) -> bool:
+        """Whether one evaluation was seen to. One that cannot be must not keep those behind it waiting for ever."""
+        try:
+            return await care
+        except RecordMissing:
+            return False  # deleted meanwhile
+        except PlatformError:
+            raise  # whoever does not answer for this one answers for no other
+        except Exception as error:
+            log.exception("sweep_broke", evaluation_id=evaluation_id, error=type(error).__name__)
+            return False
+
     async def _performed(self, chore: Callable[[], Awaitable[int]]) -> None:
         """One chore. What fails is tried again in the next round, and keeps no other chore from its work."""
         try:
             if seen_to := await chore():
                 self._instruments.add(SWEPT, seen_to, chore=chore.__name__)
-        except RecordMissing:
-            pass  # deleted meanwhile
         except PlatformError as error:
             log.warning("sweep_failed", chore=chore.__name__, code=error.code)
         except Exception as error:

@@ -20,15 +20,18 @@ from workflows.causes import NO_WORKER
 
 @dataclass
 class Temporal:
-    """Workflows, as far as a sweep sees them. `away`: nobody answers."""
+    """Workflows, as far as a sweep sees them. `away`: nobody answers. `breaks_at`: a bug of ours strikes there."""
 
     started: list[str] = field(default_factory=list[str])
     stopped: list[tuple[str, StopOrder]] = field(default_factory=list[tuple[str, StopOrder]])
     departed: dict[str, Departure] = field(default_factory=dict[str, Departure])
     away: bool = False
+    breaks_at: str = ""
 
     async def start(self, evaluation: Evaluation) -> None:
         self._answer()
+        if evaluation.evaluation_id == self.breaks_at:
+            raise ValueError(evaluation.evaluation_id)
         self.started.append(evaluation.evaluation_id)
 
     async def stop(self, evaluation_id: str, order: StopOrder) -> bool:
@@ -70,6 +73,19 @@ async def test_a_row_without_a_workflow_gets_one_once(
     assert await sweep.start_forgotten() == 0
 
     assert temporal.started == [A]
+
+
+async def test_a_row_that_cannot_be_started_keeps_no_later_one_waiting(
+    evaluations: Evaluations, sweep: Sweep, temporal: Temporal
+) -> None:
+    later_one = new("b", queued_after=1)
+    await evaluations.submit(new("a"), None)
+    await evaluations.submit(later_one, None)
+    temporal.breaks_at = A
+
+    assert await sweep.start_forgotten() == 1
+
+    assert temporal.started == [later_one.evaluation.evaluation_id]
 
 
 async def test_a_row_stays_without_a_workflow_while_temporal_is_away(
