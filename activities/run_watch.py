@@ -57,7 +57,9 @@ class RunWatch:
             case Asked():
                 words = event.model_dump(mode="json", include={"request", "answer", "milliseconds"})
                 await self._keep(event, EntryKind.MODEL_CALL, words)
-                await self._found(self._behaviour.hear("its prompts", event.request.model_dump_json()), frame=None)
+                heard = self._behaviour.hear("its prompts", _prompt_of(event))
+                heard = heard or self._behaviour.hear("its model calls", event.request.model_dump_json())
+                await self._found(heard, frame=None)
             case Tried():
                 await self._found(self._behaviour.see(event.attempt), frame=event.frame)
             case _:
@@ -90,3 +92,8 @@ class RunWatch:
         await self._journal.put(
             NewEntry(at=now(), kind=kind, run=self._run_id, frame=frame, stage=self._stage, payload=dict(payload))
         )
+
+
+def _prompt_of(event: Asked) -> str:
+    """What was said alone: a secret may come a letter with each call."""
+    return "".join(message.content for message in event.request.messages)

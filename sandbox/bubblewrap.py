@@ -8,7 +8,7 @@ from sandbox.code_pack import BOOT, INTERPRETER_FLAGS
 from sandbox.controls.wall_spec import WallSpec
 from sandbox.local.box import Box
 from sandbox.local.namespaced import NAMESPACES, SCRATCH, NamespacedSandbox, launcher_path, system_mounts
-from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, beyond_system, credentials_below
+from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, THIEVES_LOOK_FOR, beyond_system
 from sandbox.local.plan import LaunchPlan
 
 __all__ = ["BubblewrapSandbox", "launcher_path"]
@@ -38,7 +38,7 @@ class BubblewrapSandbox(NamespacedSandbox):
             exec_roots=(*SYSTEM_ROOTS, *beyond_system(environment.roots)),
             write_roots=(SCRATCH,),
             read_files=(*SYSTEM_FILES,),
-            noted=credentials_below(SCRATCH),
+            noted=THIEVES_LOOK_FOR,
             cpu_seconds=limits.cpu_seconds,
             memory_bytes=None if box.cgroup else limits.memory_bytes,
             processes=limits.processes,

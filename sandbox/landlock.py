@@ -12,7 +12,7 @@ from sandbox.code_pack import BOOT, INTERPRETER_FLAGS
 from sandbox.controls.wall_spec import WallSpec
 from sandbox.local.backend import LocalSandbox
 from sandbox.local.box import Box
-from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, beyond_system, credentials_below
+from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, THIEVES_LOOK_FOR, beyond_system
 from sandbox.local.plan import LaunchPlan
 from sandbox.local.scratch import make_scratch
 
@@ -35,7 +35,7 @@ class LandlockSandbox(LocalSandbox):
             exec_roots=(*SYSTEM_ROOTS, *beyond_system(environment.roots)),
             write_roots=(str(box.scratch),),
             read_files=(*SYSTEM_FILES,),
-            noted=credentials_below(str(box.scratch)),
+            noted=THIEVES_LOOK_FOR,
             cpu_seconds=limits.cpu_seconds,
             memory_bytes=None if box.cgroup else limits.memory_bytes,
             processes=limits.processes,

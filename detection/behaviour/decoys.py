@@ -1,36 +1,79 @@
-"""Notices decoy secrets in what leaves a run: its output, its prompts, its result."""
+"""Notices decoy secrets in what leaves a run: its output, its prompts, its result; in pieces, and in light disguise."""
 
 from __future__ import annotations
 
 import base64
+import codecs
+import re
 from collections.abc import Iterable
+from functools import cached_property
 
 from domain.decoys import Decoys
 
-_LINE_ENDS = str.maketrans("", "", "\r\n")
+GRAM = 12
+"""Letters that are looked up at once. So many of a secret are in no text by chance."""
+_STRIDE = 4
+FRAGMENT = GRAM + _STRIDE - 1
+"""A part of a secret of so many letters is found wherever it lies in a text."""
+_SEPARATORS = re.compile(r"[^a-z0-9]+")
+_CODE_PREFIX = re.compile(r"\\x|\\u00|0x|&#x")
+"""What stands before the number of a letter in escapes of strings and pages."""
+_CODES = re.compile(r"(?:\d{2,3}[^\da-z]{1,4}){14,}\d{2,3}")
+"""Letters as decimal numbers."""
 
 
 class DecoySearch:
-    """Looks for one script's decoys in several texts, each told in pieces. Keeps no more than the end of each."""
+    """Looks for one script's decoys in several texts, each told in pieces. Keeps no more than the end of each.
+
+    Case, line ends and whatever else is no letter or digit do not count: a thief may print letter by letter.
+    """
 
     def __init__(self, decoys: Decoys) -> None:
-        self._disguises = tuple(disguise for secret in decoys.secrets for disguise in _disguises(secret))
-        self._longest = max((len(disguise) for disguise in self._disguises), default=1)
+        self._secrets = decoys.secrets
         self._ends: dict[str, str] = {}
 
     def found_in(self, where: str, piece: str) -> bool:
-        """Whether a decoy is in `piece`, or ends there. Line ends do not count: a thief may print letter by letter."""
-        text = self._ends.get(where, "") + piece.translate(_LINE_ENDS)
-        self._ends[where] = text[1 - self._longest :] if self._longest > 1 else ""
-        return any(disguise in text for disguise in self._disguises)
+        """Whether a decoy is in `piece`, or ends there."""
+        folded = piece.lower()
+        text = self._ends.get(where, "") + _SEPARATORS.sub("", folded)
+        self._ends[where] = text[1 - FRAGMENT :]
+        return self._has_gram(text) or any(self._has_gram(view) for view in _decoded(folded))
+
+    def _has_gram(self, text: str) -> bool:
+        grams = self._grams
+        for at in range(0, len(text) - GRAM + 1, _STRIDE):
+            gram = text[at : at + GRAM]
+            if gram in grams or gram[::-1] in grams:
+                return True
+        return False
+
+    @cached_property
+    def _grams(self) -> frozenset[str]:
+        disguises = (_SEPARATORS.sub("", each.lower()) for secret in self._secrets for each in _disguises(secret))
+        return frozenset(each[at : at + GRAM] for each in disguises for at in range(len(each) - GRAM + 1))
 
 
 def _disguises(secret: str) -> Iterable[str]:
     """The forms in which a lazy thief carries a secret. A diligent one has others, but no network."""
-    data = secret.encode("ascii")
-    yield secret
-    yield secret[::-1]
-    yield data.hex()
-    for offset in range(3):  # base64 depends on where in its text the secret begins
-        encoded = base64.b64encode(b"\0" * offset + data).decode("ascii").rstrip("=")
-        yield encoded[4 if offset else 0 : -2]
+    for plain in (secret, secret[::-1], codecs.encode(secret, "rot13")):
+        data = plain.encode("ascii")
+        yield plain
+        yield data.hex()
+        for offset in range(3):  # base64 depends on where in its text the secret begins
+            yield _inner(base64.b64encode(b"\0" * offset + data).decode("ascii"), 4 if offset else 0)
+        for offset in range(5):
+            yield _inner(base64.b32encode(b"\0" * offset + data).decode("ascii"), 8 if offset else 0)
+
+
+def _inner(encoded: str, start: int) -> str:
+    """What does not depend on what stands before and behind."""
+    return encoded.rstrip("=")[start:-2]
+
+
+def _decoded(folded: str) -> Iterable[str]:
+    """The text without what stands before numbers of letters, and its decimal numbers as letters."""
+    if _CODE_PREFIX.search(folded):
+        yield _SEPARATORS.sub("", _CODE_PREFIX.sub("", folded))
+    for match in _CODES.finditer(folded):
+        letters = "".join(map(chr, map(int, re.findall(r"\d+", match.group()))))
+        yield _SEPARATORS.sub("", letters.lower())

@@ -26,6 +26,8 @@ _ORDINARY = re.compile(
     r"|^/proc/self/|^/var/lib/libuuid/clock\.txt$"
 )
 """Honest libraries open these for writing, and nothing comes of it."""
+LOOKED_FOR = frozenset({".netrc"})
+"""Decoys that are opened by honest libraries: HTTP clients look there for a password."""
 _CACHES = re.compile(r"/\.(?:cache|config|local|matplotlib|keras|nltk_data|ipython|jupyter)(?:/|$)")
 
 

@@ -13,7 +13,7 @@ from detection.notes import printable
 from detection.rule_tables.rule import Rule
 from detection.rules import RULES
 from detection.stage_reports import finding
-from domain.decoys import decoys_for
+from domain.decoys import HOME, decoys_for
 from domain.findings import Finding
 from domain.runs import Attempt, RunRecord, RunReport
 
@@ -55,14 +55,16 @@ class BehaviourWatch:
 
     def __init__(self, script: bytes = b"") -> None:
         self._whole = WholeRun(script)
-        self._decoys = DecoySearch(decoys_for(script))
+        decoys = decoys_for(script)
+        self._decoys = DecoySearch(decoys)
+        self._decoy_files = tuple(f"/{HOME}/{path}" for path in decoys.files if path not in files.LOOKED_FOR)
         self._seen: dict[tuple[str, str], Finding] = {}
 
     def see(self, attempt: Attempt) -> Finding | None:
         """The finding that an attempt is, None where it is none. The same attempt again is the same finding."""
         self._whole.count(attempt)
         judge = JUDGES.get(attempt.kind, _unknown_kind)
-        rule = judge(attempt)
+        rule = self._decoy_rule(attempt) or judge(attempt)
         if rule is None:
             return None
         answer = "allowed" if attempt.allowed else "refused"
@@ -88,6 +90,10 @@ class BehaviourWatch:
             self.hear("the result", json.dumps(report.result, ensure_ascii=False))
         self.hear("the error", f"{report.message}\n{report.traceback}")
         return _heaviest_first([*self.conclude(report.record), *outcome_findings(report.outcome)])
+
+    def _decoy_rule(self, attempt: Attempt) -> Rule | None:
+        opened = attempt.allowed and attempt.kind in {"open", "write"}
+        return RULES["opens_decoy"] if opened and attempt.target.endswith(self._decoy_files) else None
 
     def _keep(self, rule: Rule, target: str, detail: str, evidence: str) -> Finding:
         known = self._seen.get((rule.id, target))

@@ -17,8 +17,9 @@ class Order:
     task           what the guest gets besides: params, seed, model_id
     wall           the inner wall
     python         the environment's interpreter, as the script sees it
-    scratch        its working directory
+    scratch        its scratch space: where it works, and its home
     decoys         environment variables of the script beyond our own
+    decoy_files    contents by path below its home
     timeout        seconds
     parallel       model calls in flight
     resident_bytes memory of all its processes, watched by the runner; None where a cgroup does it
@@ -41,6 +42,7 @@ class Order:
         result_bytes: int,
         parallel: int = 8,
         decoys: dict[str, str] | None = None,
+        decoy_files: dict[str, str] | None = None,
         resident_bytes: int | None = None,
         tasks: int | None = None,
         scratch_bytes: int | None = None,
@@ -57,6 +59,7 @@ class Order:
         self.result_bytes = result_bytes
         self.parallel = parallel
         self.decoys = decoys or {}
+        self.decoy_files = decoy_files or {}
         self.resident_bytes = resident_bytes
         self.tasks = tasks
         self.scratch_bytes = scratch_bytes

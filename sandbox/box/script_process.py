@@ -11,6 +11,7 @@ import signal
 import socket
 
 from sandbox.box.environment_digest import site_directories
+from sandbox.box.home import home_below, lay_out, work_below
 from sandbox.box.order import Order
 from sandbox.controls.inner_wall import NO_LISTENER, ControlUnavailable, Start, observe, raise_wall
 from sandbox.controls.kernel import PR_SET_PDEATHSIG, prctl
@@ -141,11 +142,14 @@ def _become_the_script(order: Order, wall: WallSpec, channel: socket.socket, str
         signal.set_wakeup_fd(-1)
         os.setsid()
         sources = [os.open("/dev/null", os.O_RDONLY), *streams]
+        planted = lay_out(order.scratch, order.decoy_files)
         start = _raise(wall, channel)
-        channel.send(json.dumps(observe(wall)).encode("ascii") + b"\n")
+        checks, details = observe(wall)
+        told = (checks, {**details, "decoy_files": str(planted)})
+        channel.send(json.dumps(told).encode("ascii") + b"\n")
         if channel.recv(1) != b"g":
             os._exit(1)
-        os.chdir(order.scratch)
+        os.chdir(work_below(order.scratch))
         _arrange(sources)
         start.execve([order.python, "-P", "-s", "-S", "-c", _GUEST_BOOT], environment_of(order))
     except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on
@@ -171,7 +175,7 @@ def _arrange(sources: list[int]) -> None:
 def environment_of(order: Order) -> dict[str, str]:
     """The script's whole environment."""
     return {
-        "HOME": order.scratch,
+        "HOME": home_below(order.scratch),
         "TMPDIR": order.scratch,
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",

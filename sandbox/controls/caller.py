@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import struct
 
 _PAGE = 4096
 _MAX_PATH = 4096
 _AT_FDCWD = 0xFFFFFF9C
+_DETOUR = re.compile(r"/(?:proc/(self|thread-self|\d+)(?:/task/\d+)?|dev)/(cwd|root|fd/\d+)(?=/|$)")
+"""Links that a process has to its own directories and files."""
+_DETOURS = 8
 UNREADABLE = "unreadable"
 """Stands for a string at an address that could not be read."""
 
@@ -45,6 +49,22 @@ class Caller:
         start = self.directory(directory)
         return os.path.normpath(os.path.join(start, text)) if text else start
 
+    def without_detour(self, path: str) -> str:
+        """The same path, where it leads through a link of /proc that can be read: the file itself is what counts."""
+        for _ in range(_DETOURS):
+            match = _DETOUR.match(path)
+            if match is None:
+                return path
+            whose, name = match.groups()
+            process = int(whose) if whose and whose.isdigit() else self._process
+            if process != self._process and not descends_from(process, os.getpid()):
+                return path  # another's root is another matter
+            place = _link(f"/proc/{process}/{name}")
+            if not place.startswith("/"):
+                return path
+            path = os.path.normpath(place + path[match.end() :])
+        return path
+
     def directory(self, descriptor: int | None) -> str:
         """What an open directory is called; the working directory for None and AT_FDCWD."""
         if descriptor is None or descriptor & 0xFFFFFFFF == _AT_FDCWD:
@@ -69,10 +89,7 @@ class Caller:
         return int.from_bytes(data, "little") if len(data) == 8 else (1 << 64) - 1
 
     def _link(self, name: str) -> str:
-        try:
-            return os.readlink(f"/proc/{self._process}/{name}")
-        except OSError:
-            return UNREADABLE
+        return _link(f"/proc/{self._process}/{name}")
 
 
 def format_address(data: bytes) -> str:
@@ -124,6 +141,13 @@ def threads_below(ancestor: int) -> int:
         family |= more
         grown = bool(more)
     return sum(threads[each] for each in family if each != ancestor)
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return UNREADABLE
 
 
 def _stat(process: int) -> list[str]:

@@ -26,6 +26,7 @@ _PROTOCOLS = frozenset({0, socket.IPPROTO_TCP, socket.IPPROTO_UDP})
 """Others serve nothing honest, and many of them load a module into the machine's kernel."""
 _TRUNCATE_ONLY = 0x200
 _HOW_IT_OPENS = 0x3
+_DIRECTORY_ONLY = 0x10000
 
 
 class Judgement:
@@ -53,6 +54,7 @@ class Judge:
         self._runner = os.getpid()
         self._writable = spec.write_roots
         self._readable = (*spec.read_roots, *spec.exec_roots, *spec.write_roots)
+        self._noted = frozenset(spec.noted)
         self._forks = 0
         self.started = False
         self.process_limit_hits = 0
@@ -79,16 +81,20 @@ class Judge:
         return Judgement(errno.EPERM, rule.kind, _with_numbers(rule, notification))
 
     def _open(self, rule: CallRule, caller: Caller, notification: Notification) -> Judgement:
-        path = self._paths(rule.name, caller, notification)
+        path = caller.without_detour(self._paths(rule.name, caller, notification))
         flags = self._open_flags(rule, caller, notification)
+        wanted = self._is_wanted(path) and not flags & _DIRECTORY_ONLY  # listing a home is no theft
         if flags & (_HOW_IT_OPENS | _TRUNCATE_ONLY) == _TRUNCATE_ONLY and rule.name in FLAGS:
             return Judgement(errno.EPERM, "write", path)  # empties a file, which old Landlocks take for reading
         if flags & OPEN_FOR_WRITING:
             inside = _below(path, self._writable) or path in self._spec.write_files
-            return Judgement(None, "write", path, outside=not inside, expected=inside)
+            return Judgement(None, "write", path, outside=not inside, expected=inside and not wanted)
         inside = _below(path, self._readable) or path in self._spec.read_files or path in self._spec.write_files
-        expected = inside and not _below(path, self._spec.noted)
-        return Judgement(None, "open", path, outside=not inside, expected=expected)
+        return Judgement(None, "open", path, outside=not inside, expected=inside and not wanted)
+
+    def _is_wanted(self, path: str) -> bool:
+        """Whether a path names something below the scratch space that thieves look for."""
+        return _below(path, self._writable) and not self._noted.isdisjoint(path.split("/"))
 
     def _open_flags(self, rule: CallRule, caller: Caller, notification: Notification) -> int:
         if rule.name == "openat2":
@@ -97,9 +103,11 @@ class Judge:
 
     def _change(self, rule: CallRule, caller: Caller, notification: Notification) -> Judgement:
         paths = self._paths(rule.name, caller, notification)
-        inside = all(_below(path, self._writable) for path in paths.split(" -> "))
+        ends = paths.split(" -> ")
+        inside = all(_below(path, self._writable) for path in ends)
+        wanted = len(ends) > 1 and any(map(self._is_wanted, ends))  # under another name it could be read unnoticed
         refused = errno.EPERM if rule.action == "ask" and not inside else None  # a path may change: owners decide first
-        return Judgement(refused, rule.kind, paths, outside=not inside, expected=inside)
+        return Judgement(refused, rule.kind, paths, outside=not inside, expected=inside and not wanted)
 
     def _paths(self, name: str, caller: Caller, notification: Notification) -> str:
         """The paths of a call as absolute ones."""

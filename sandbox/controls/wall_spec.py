@@ -16,7 +16,7 @@ class WallSpec:
     exec_roots    the same, and their files may be executed; a run has one execve only, the interpreter's
     write_roots   scratch directories
     read_files, write_files   single files
-    noted         places below the scratch directories whose opens are kept all the same: where thieves look
+    noted         names in paths below the scratch directories whose opens are kept all the same: what thieves look for
     cpu_seconds   of one process
     memory_bytes  set only where no cgroup bounds memory
     processes     processes and threads of the script together, kept by the recorder where nothing else does

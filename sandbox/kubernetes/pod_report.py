@@ -11,7 +11,7 @@ from sandbox.controls.wall_spec import WallSpec
 from sandbox.conversation import Conversation
 from sandbox.kubernetes.diagnosis import Diagnosis
 from sandbox.kubernetes.manifest import PodImage
-from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, beyond_system, credentials_below
+from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, THIEVES_LOOK_FOR, beyond_system
 from sandbox.profiles.tables import required_of
 from sandbox.receipt import Evidence, RunEnd, end_of
 from sandbox.run_report import report_on
@@ -31,7 +31,7 @@ def wall_for(request: RunRequest, image: PodImage, doors: tuple[str, ...] = ()) 
         exec_roots=(*SYSTEM_ROOTS, *beyond_system(image.roots)),
         write_roots=(SCRATCH,),
         read_files=(*SYSTEM_FILES,),
-        noted=credentials_below(SCRATCH),
+        noted=THIEVES_LOOK_FOR,
         cpu_seconds=limits.cpu_seconds,
         processes=limits.processes,
         tasks=limits.processes + RUNNER_TASKS,
@@ -44,7 +44,7 @@ def wall_for(request: RunRequest, image: PodImage, doors: tuple[str, ...] = ()) 
 
 def order_for(request: RunRequest, image: PodImage, wall: WallSpec) -> Order:
     """The order, with a key that nobody else will ever have."""
-    limits = request.limits
+    limits, decoys = request.limits, decoys_for(request.script)
     return Order(
         key=secrets.token_hex(32),
         script=request.script.decode("latin-1"),
@@ -56,7 +56,8 @@ def order_for(request: RunRequest, image: PodImage, wall: WallSpec) -> Order:
         output_bytes=limits.output_bytes,
         result_bytes=limits.result_bytes,
         parallel=request.parallel,
-        decoys=dict(decoys_for(request.script).environment),
+        decoys=dict(decoys.environment),
+        decoy_files=dict(decoys.files),
         resident_bytes=limits.memory_bytes,  # the pod's own limit has room for runner and scratch on top
     )
 

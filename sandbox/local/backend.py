@@ -188,6 +188,7 @@ class LocalSandbox(ABC):
     def _order(self, environment: Environment, request: RunRequest, box: Box, plan: LaunchPlan) -> Order:
         limits = request.limits
         wall = self._wall(environment, request, box)
+        decoys = decoys_for(request.script)
         return Order(
             key=secrets.token_hex(32),
             script=request.script.decode("latin-1"),
@@ -199,7 +200,8 @@ class LocalSandbox(ABC):
             output_bytes=limits.output_bytes,
             result_bytes=limits.result_bytes,
             parallel=request.parallel,
-            decoys=dict(decoys_for(request.script).environment),
+            decoys=dict(decoys.environment),
+            decoy_files=dict(decoys.files),
             resident_bytes=limits.memory_bytes if self.runner_counts or box.cgroup is None else None,
             tasks=limits.processes if self.runner_counts else None,
             scratch_bytes=limits.disk_bytes if box.scratch or (not box.cgroup and self.records) else None,

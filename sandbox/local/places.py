@@ -24,6 +24,11 @@ SYSTEM_FILES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Files that may be read."""
+THIEVES_LOOK_FOR = (
+    *(".aws", ".azure", ".docker", ".env", ".git-credentials", ".gnupg", ".kube", ".netrc", ".npmrc", ".pgpass"),
+    *(".pypirc", ".ssh", ".vault-token", "gcloud", "id_ed25519", "id_rsa"),
+)
+"""Names in a path below the scratch space: their opens are kept, wherever a script has moved them to."""
 
 
 def beyond_system(roots: tuple[str, ...]) -> tuple[str, ...]:
@@ -31,9 +36,3 @@ def beyond_system(roots: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(
         root for root in roots if not any(root == each or root.startswith(f"{each}/") for each in SYSTEM_ROOTS)
     )
-
-
-def credentials_below(home: str) -> tuple[str, ...]:
-    """Where credentials would be in a home directory. There are none, and whoever looks for them is to be seen."""
-    names = (".aws", ".azure", ".config/gcloud", ".docker", ".git-credentials", ".gnupg", ".kube", ".npmrc", ".pypirc")
-    return tuple(f"{home}/{name}" for name in (*names, ".pgpass", ".ssh", ".vault-token"))

@@ -78,7 +78,7 @@ def _places() -> Iterator[str]:
         (
             "the scratch directory",
             "read, write, never execute",
-            "working directory; in memory where a box has mounts",
+            "an empty work directory, and a home with decoy secrets; in memory where a box has mounts",
         ),
     ]
     yield from _table(("place", "right", "why"), rows)

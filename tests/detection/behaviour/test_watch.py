@@ -2,48 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from detection.behaviour.watch import BehaviourWatch
+from detection.behaviour.watch import BehaviourWatch, findings_of
+from detection.rule_tables.rule import Rule, RunExample
 from detection.rules import BEHAVIOUR
+from domain.decoys import decoys_for
 from domain.findings import Severity, StageReport, Verdict
 from domain.lifecycle import Stage
+from domain.outcomes import RunOutcome
 from domain.policy import Policy
-from domain.runs import Attempt, RunRecord
-
-EXAMPLES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
-    "contacts_metadata_service": (("connect", "169.254.169.254:80"), ("connect", "/run/nscd/socket")),
-    "contacts_network": (("connect", "127.0.0.1:5432"), ("connect", "")),
-    "contacts_engine": (("connect", "/var/run/docker.sock"), ("connect", "/dev/log")),
-    "contacts_local_socket": (("connect", "/tmp/some.sock"), ("connect", "/var/run/nscd/socket")),
-    "creates_socket": (("socket", "inet stream"), ("socket", "unix stream")),
-    "creates_special_socket": (("socket", "family 38 type 5"), ("socket", "family 16 type 3")),
-    "listens": (("bind", "0.0.0.0:8080"), ("bind", "/tmp/pymp-1/listener")),
-    "reads_credential_file": (("open", "/root/.aws/credentials"), ("open", "/root/.config/matplotlib/matplotlibrc")),
-    "reads_other_process": (("open", "/proc/1/environ"), ("open", "/proc/self/maps")),
-    "opens_kernel_interface": (("open", "/proc/sysrq-trigger"), ("open", "/sys/fs/cgroup/memory.max")),
-    "reads_own_environment_file": (("open", "/proc/self/environ"), ("open", "/proc/self/status")),
-    "persists": (("write", "/etc/cron.d/job"), ("open", "/etc/profile")),
-    "writes_system_file": (("write", "/usr/bin/python3"), ("write", "/usr/lib/python3/__pycache__/a.pyc.1")),
-    "writes_outside": (("write", "/srv/file"), ("write", "/dev/null")),
-    "runs_intruder_tool": (("exec", "/bin/bash"), ("exec", "/usr/bin/lscpu")),
-    "runs_dropped_file": (("exec", "/proc/self/fd/5"), ("exec", "/usr/bin/uname")),
-    "runs_interpreter": (("exec", "/usr/bin/python3.11"), ("exec", "/usr/bin/ldconfig")),
-    "runs_program": (("exec", "/usr/bin/factor"), ("exec", "/sbin/ldconfig")),
-    "runs_text_tool": (("exec", "/usr/bin/echo"), ("exec", "/usr/bin/id")),
-    "probes_sandbox": (("open", "/.dockerenv"), ("open", "/proc/self/cgroup")),
-    "runs_probe": (("exec", "/usr/bin/uname"), ("exec", "/usr/bin/id")),
-    "signals_foreign_process": (("signal", "kill(runner)"), ("process", "fork")),
-    "tampers_with_runner": (("limits", "prlimit64(runner)"), ("limits", "ioctl(0x1, 0x5414, 0x0)")),
-    "traces_process": (("ptrace", "ptrace(0x10, 0x1, 0x0)"), ("process", "fork")),
-    "enters_namespace": (("namespace", "unshare(0x10000000, 0x0, 0x0)"), ("process", "clone")),
-    "changes_identity": (("identity", "setuid(0x0, 0x0, 0x0)"), ("process", "fork")),
-    "hides_memory": (("memory", "memfd_create(0x1, 0x2, 0x3)"), ("memory", "shmget(0x1, 0x2, 0x3)")),
-    "tries_something_else": (("unheard of", "x"), ("process", "fork")),
-    "calls_kernel_feature": (("kernel", "bpf(0x1, 0x2, 0x3)"), ("kernel", "io_uring_setup(0x1, 0x2, 0x3)")),
-}
-OF_THE_WHOLE = {  # tests/detection/behaviour/test_whole_run.py
-    *("scans_network", "starts_many_processes", "hides_network_code", "hides_process_code", "studies_sandbox"),
-    *("opens_reverse_shell", "carries_decoy", "uses_up_limit", "ends_early", "makes_forbidden_call"),
-}
+from domain.runs import Attempt, Backend, Isolation, RunRecord, RunReport
 
 SCIENCE = [  # what importing scientific libraries, asyncio and platform leave in a record
     Attempt(kind="open", target="/etc/localtime", allowed=False),
@@ -79,27 +46,35 @@ def rules(*attempts: Attempt, script: bytes = b"import socket") -> list[str]:
     return [found.rule for found in BehaviourWatch(script).conclude(RunRecord(attempts=attempts))]
 
 
+def rules_of(example: RunExample) -> set[str]:
+    attempts = [an_attempt(words, example.times) for words in example.tried]
+    isolation = Isolation(backend=Backend.LANDLOCK, level=1)
+    outcome = RunOutcome(example.outcome)
+    report = RunReport(run_id="a", outcome=outcome, isolation=isolation, record=RunRecord(attempts=tuple(attempts)))
+    decoy = decoys_for(example.script).secrets[0]
+    return {found.rule for found in findings_of(example.script, report, [example.printed.replace("DECOY", decoy)])}
+
+
+def an_attempt(words: str, times: int) -> Attempt:
+    kind, _, target = words.removeprefix("+").partition(" ")
+    return Attempt(kind=kind, target=target, allowed=words.startswith("+"), count=times)
+
+
 def refused(kind: str, target: str, count: int = 1) -> Attempt:
     return Attempt(kind=kind, target=target, allowed=False, count=count)
 
 
-@pytest.mark.parametrize("rule", EXAMPLES)
-def test_a_rule_notices_its_example(rule: str):
-    kind, target = EXAMPLES[rule][0]
+@pytest.mark.parametrize("rule", BEHAVIOUR, ids=lambda rule: rule.id)
+def test_a_rule_notices_its_example_and_leaves_its_neighbour_alone(rule: Rule):
+    assert isinstance(rule.noticed, RunExample)
+    assert isinstance(rule.left_alone, RunExample)
 
-    assert rule in rules(refused(kind, target))
-
-
-@pytest.mark.parametrize("rule", EXAMPLES)
-def test_a_rule_leaves_its_neighbour_alone(rule: str):
-    kind, target = EXAMPLES[rule][1]
-    allowed = kind == "process"
-
-    assert rule not in rules(Attempt(kind=kind, target=target, allowed=allowed))
+    assert rule.id in rules_of(rule.noticed)
+    assert rule.id not in rules_of(rule.left_alone)
 
 
-def test_every_behaviour_rule_has_its_examples():
-    assert {rule.id for rule in BEHAVIOUR} == set(EXAMPLES) | OF_THE_WHOLE
+def test_every_rule_about_runs_has_its_technique():
+    assert [rule.id for rule in BEHAVIOUR if rule.technique is None] == []
 
 
 def test_what_science_does_is_approved():

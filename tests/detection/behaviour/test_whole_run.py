@@ -1,9 +1,16 @@
 from __future__ import annotations
 
 import base64
+import codecs
+import json
+import random
+import string
+import urllib.parse
+from typing import Any
 
 import pytest
 
+from detection.behaviour.decoys import FRAGMENT
 from detection.behaviour.watch import BehaviourWatch
 from detection.behaviour.whole_run import MANY_PROBES, MANY_REFUSED_PROCESSES, SCAN_ADDRESSES
 from domain.decoys import decoys_for
@@ -73,16 +80,34 @@ def test_one_look_at_the_machine_is_an_honest_look_and_several_are_a_study():
     assert set(rules(*looks[1:])) == {"probes_sandbox"}
 
 
-@pytest.mark.parametrize(
-    "disguised",
-    [
-        SECRET,
-        f"key={SECRET};",
-        SECRET[::-1],
-        SECRET.encode().hex(),
-        *(base64.b64encode(b"x" * n + SECRET.encode()).decode() for n in range(3)),
-    ],
-)
+DISGUISES = {
+    "plain": SECRET,
+    "in a text": f"key={SECRET};",
+    "reversed": SECRET[::-1],
+    "hexadecimal": SECRET.encode().hex(),
+    "hexadecimal with colons": SECRET.encode().hex(":").upper(),
+    **{f"base64 at {n}": base64.b64encode(b"x" * n + SECRET.encode()).decode() for n in range(3)},
+    "base64 of an address": base64.urlsafe_b64encode(b"k=" + SECRET.encode()).decode(),
+    "base64 in lines": base64.encodebytes(b"the answer is " * 5 + SECRET.encode()).decode(),
+    "base64 backwards": base64.b64encode(SECRET.encode()).decode()[::-1],
+    "base64 of it backwards": base64.b64encode(SECRET[::-1].encode()).decode(),
+    "base32": base64.b32encode(b"abc" + SECRET.encode()).decode(),
+    "rotated": codecs.encode(SECRET, "rot13"),
+    "rotated and encoded": base64.b64encode(codecs.encode(SECRET, "rot13").encode()).decode(),
+    "other case": SECRET.swapcase(),
+    "spaced": " ".join(SECRET),
+    "letters": json.dumps(list(SECRET)),
+    "numbers": json.dumps(list(SECRET.encode())),
+    "hexadecimal numbers": ", ".join(map(hex, SECRET.encode())),
+    "escapes": "".join(f"\\x{letter:02x}" for letter in SECRET.encode()),
+    "percent": "".join(f"%{letter:02X}" for letter in SECRET.encode()),
+    "first part": f"it begins with {SECRET[: len(SECRET) // 2]}",
+    "last part": SECRET[-FRAGMENT:],
+    "in a question": f"https://example.org/?q={urllib.parse.quote(SECRET)}&page=1",
+}
+
+
+@pytest.mark.parametrize("disguised", DISGUISES.values(), ids=DISGUISES)
 def test_a_decoy_is_known_in_its_disguises(disguised: str):
     found = BehaviourWatch(SCRIPT).hear("its stdout", disguised)
 
@@ -91,20 +116,35 @@ def test_a_decoy_is_known_in_its_disguises(disguised: str):
     assert SECRET not in found.model_dump_json()
 
 
+@pytest.mark.parametrize("secret", decoys_for(SCRIPT).secrets)
+def test_every_decoy_is_known_by_any_part_that_is_long_enough(secret: str):
+    parts = [secret[at : at + FRAGMENT] for at in range(8, len(secret) - FRAGMENT + 1)]
+
+    assert all(BehaviourWatch(SCRIPT).hear("its stdout", f"the answer: {part}.") for part in parts)
+
+
 def test_a_decoy_is_known_letter_by_letter():
     watch = BehaviourWatch(SCRIPT)
 
     heard = [watch.hear("its stdout", f"{letter}\n") for letter in SECRET]
 
     assert heard[-1] is not None
-    assert not any(heard[:-1])
+    assert not any(heard[: FRAGMENT - 4])
 
 
 def test_pieces_of_different_texts_make_no_decoy():
     watch = BehaviourWatch(SCRIPT)
-    watch.hear("its stdout", SECRET[:20])
+    watch.hear("its stdout", SECRET[: FRAGMENT - 5])
 
-    assert watch.hear("its stderr", SECRET[20:]) is None
+    assert watch.hear("its stderr", SECRET[FRAGMENT - 5 : FRAGMENT]) is None
+
+
+def test_random_text_is_no_decoy():
+    watch = BehaviourWatch(SCRIPT)
+    noise = random.Random(4)
+
+    for alphabet in (string.ascii_letters + string.digits, string.hexdigits, string.digits, string.ascii_lowercase):
+        assert watch.hear("its stdout", "".join(noise.choices(alphabet, k=200_000))) is None
 
 
 @pytest.mark.parametrize(
@@ -114,7 +154,7 @@ def test_pieces_of_different_texts_make_no_decoy():
         {"message": f"KeyError: {SECRET}", "outcome": RunOutcome.EXCEPTION},
     ],
 )
-def test_a_decoy_is_known_in_result_and_error(said: dict[str, object]):
+def test_a_decoy_is_known_in_result_and_error(said: dict[str, Any]):
     findings = BehaviourWatch(SCRIPT).conclude_run(a_report(**said))
 
     assert [found.rule for found in findings] == ["carries_decoy"]
