@@ -15,7 +15,8 @@ from domain.errors import PlatformError
 from domain.runs import RunPurpose
 from sandbox.kubernetes.access import missing_to_end, missing_to_run
 from sandbox.kubernetes.backend import KubernetesSandbox
-from sandbox.kubernetes.cluster import Cluster, ClusterError
+from sandbox.kubernetes.cluster import Cluster
+from sandbox.kubernetes.cluster_errors import ClusterError
 from sandbox.kubernetes.manifest import SELECTOR, Placement
 from sandbox.kubernetes.reflector import Reflector
 from worker.start_up import CannotStart

@@ -19,7 +19,8 @@ from domain.runs import Backend, Isolation, RunPurpose, RunReport, RunRequest
 from sandbox.code_pack import compiled_by
 from sandbox.controls.wall_spec import WallSpec
 from sandbox.conversation import Conversation
-from sandbox.kubernetes.cluster import Cluster, ClusterError, NotFound
+from sandbox.kubernetes.cluster import Cluster
+from sandbox.kubernetes.cluster_errors import ClusterError, NotFound
 from sandbox.kubernetes.manifest import ANNOTATION_RUN, SELECTOR, Placement, manifest, pod_name
 from sandbox.kubernetes.pod_report import LEVEL, is_decided, order_for, report_of, wall_for
 from sandbox.kubernetes.pod_run import PodRun

@@ -1,12 +1,4 @@
-"""The Kubernetes API as Airlock uses it: the only file that imports the client. JSON in, JSON out, errors of ours.
-
-ClusterError
-|-- NotFound      404
-|-- Conflict      409: the name is taken, or a precondition does not hold
-|-- Expired       410: a watch or list has to begin anew
-|-- Refused       400, 401, 403, 422: asking again will not help
-`-- ClusterAway   no connection, no answer in time, 429, 5xx
-"""
+"""The Kubernetes API as Airlock uses it: the only file that imports the client. JSON in, JSON out, errors of ours."""
 
 from __future__ import annotations
 
@@ -25,8 +17,9 @@ from kubernetes.aio.config import (  # pyright: ignore[reportMissingTypeStubs]
     load_kube_config,  # pyright: ignore[reportUnknownVariableType]
 )
 
-from domain.errors import MAX_MESSAGE
 from domain.values import Value
+from sandbox.kubernetes.attachment import PING_SECONDS, PROTOCOLS, Attachment
+from sandbox.kubernetes.cluster_errors import ClusterAway, Refused, error_of, translated, words_of
 
 REQUEST_SECONDS = 10.0
 """Of any call that is not a stream: a lost node lets a log read hang for ever."""
@@ -34,43 +27,8 @@ WRITE_PAUSES = (0.2, 0.6, 1.5)
 """Between attempts at a write that the server had no time for; it says itself when it wants more."""
 WATCH_SILENCE_SECONDS = 75.0
 """Longer than the minute between bookmarks: a watch that says nothing for so long is dead."""
-PING_SECONDS = 10.0
 GOODBYE_SECONDS = 0.25
 """For TLS connections to end; aiohttp does not wait for them."""
-STDIN, STDOUT = 0, 1
-"""Channels of an attached stream."""
-MAX_SENT = 256 * 1024
-"""Of one message on an attached stream; streaming servers reset connections over much larger ones."""
-_BUSY = frozenset({429, 500, 502, 503, 504})
-
-
-class ClusterError(Exception):
-    """The API server did not do what was asked. `code` is its HTTP status, 0 where there was none."""
-
-    def __init__(self, words: str, code: int = 0) -> None:
-        super().__init__(words[: 2 * MAX_MESSAGE])
-        self.words = words[: 2 * MAX_MESSAGE]
-        self.code = code
-
-
-class NotFound(ClusterError):
-    """No such object."""
-
-
-class Conflict(ClusterError):
-    """The name is taken, or the object is another one than expected."""
-
-
-class Expired(ClusterError):
-    """Too old a resource version."""
-
-
-class Refused(ClusterError):
-    """Not allowed, or not valid."""
-
-
-class ClusterAway(ClusterError):
-    """Nobody answered, or the server was too busy. Whether the request was carried out is unknown."""
 
 
 class Access(Value):
@@ -173,13 +131,14 @@ class Cluster:
     async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[dict[str, Any]]:
         """The events of a watch, bookmarks among them. Ends with the server's timeout. Raises Expired, ClusterAway."""
         timeout = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=WATCH_SILENCE_SECONDS)
-        with _translated():
+        with translated():
             response = await self._request("GET", path, query, within=timeout)
             try:
                 async for line in response.content:
                     event: dict[str, Any] = json.loads(line)
                     if event.get("type") == "ERROR":
-                        raise _error(event["object"].get("code", 0), event["object"].get("message", "the watch failed"))
+                        status = event["object"]
+                        raise error_of(status.get("code", 0), status.get("message", "the watch failed"))
                     yield event
             finally:
                 response.close()
@@ -191,7 +150,7 @@ class Cluster:
         """
         query = {"container": "script"} | ({"sinceTime": since} if since else {})
         timeout = aiohttp.ClientTimeout(total=None, connect=REQUEST_SECONDS, sock_read=REQUEST_SECONDS)
-        with _translated():
+        with translated():
             response = await self._request("GET", f"{_pods(namespace)}/{name}/log", query, within=timeout)
             try:
                 async for piece in response.content.iter_any():
@@ -201,15 +160,15 @@ class Cluster:
 
     @asynccontextmanager
     async def attach(self, namespace: str, name: str) -> AsyncGenerator[Attachment]:
-        """Both ends of process 1. Several attachments may be open at once, and each hears everything."""
+        """Both ends of process 1."""
         query = {"container": "script", "stdin": "true", "stdout": "true", "stderr": "false"}
-        with _translated():
+        with translated():
             url, headers = await self._address("GET", f"{_pods(namespace)}/{name}/attach", query)
             session = self._session()
             async with session.ws_connect(
                 url,
                 headers=headers,
-                protocols=("v5.channel.k8s.io", "v4.channel.k8s.io"),
+                protocols=PROTOCOLS,
                 heartbeat=PING_SECONDS,
                 max_msg_size=0,
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),  # pyright: ignore[reportCallIssue] - attrs without stubs
@@ -228,7 +187,7 @@ class Cluster:
     async def _call(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        with _translated():
+        with translated():
             timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
             response = await self._request(method, path, query or {}, body=body, within=timeout)
             async with response:
@@ -249,7 +208,7 @@ class Cluster:
         )
         if response.status >= 400:
             async with response:
-                raise _error(response.status, _message(await response.read()))
+                raise error_of(response.status, words_of(await response.read()))
         return response
 
     async def _address(self, method: str, path: str, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
@@ -267,57 +226,5 @@ class Cluster:
         return rest.pool_manager
 
 
-class Attachment:
-    """An attached stream."""
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self._socket = socket
-
-    async def send(self, data: bytes) -> None:
-        """Write to standard input. Raises ClusterAway where the connection is cut; a part may have arrived."""
-        with _translated():
-            for at in range(0, len(data), MAX_SENT):
-                await self._socket.send_bytes(bytes([STDIN]) + data[at : at + MAX_SENT])
-
-    async def receive(self) -> bytes:
-        """What standard output said next; empty at its end. Raises ClusterAway where the connection is cut."""
-        with _translated():
-            while True:
-                message = await self._socket.receive()
-                if message.type is aiohttp.WSMsgType.BINARY and message.data:
-                    if message.data[0] == STDOUT and len(message.data) > 1:
-                        return message.data[1:]
-                elif message.type is aiohttp.WSMsgType.ERROR:
-                    raise ClusterAway("the attached stream was cut")
-                elif message.type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}:
-                    return b""
-
-
-class _translated:  # noqa: N801 - reads as a clause
-    """The client's errors become ours, here and nowhere else."""
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, aiohttp.WSServerHandshakeError):
-            raise _error(error.status, f"{error.message} (attach needs get and create on pods/attach)") from error
-        if isinstance(error, aiohttp.ClientError | TimeoutError | OSError | ValueError):
-            raise ClusterAway(f"the API server does not answer: {error or type(error).__name__}") from error
-
-
 def _pods(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}/pods"
-
-
-def _error(code: int, words: str) -> ClusterError:
-    kinds = {404: NotFound, 409: Conflict, 410: Expired}
-    kind = kinds.get(code) or (ClusterAway if code in _BUSY or code == 0 else Refused)
-    return kind(words, code)
-
-
-def _message(body: bytes) -> str:
-    try:
-        return str(json.loads(body)["message"])
-    except (ValueError, KeyError, TypeError):
-        return body[:MAX_MESSAGE].decode("utf-8", "replace")

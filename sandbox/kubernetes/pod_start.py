@@ -9,7 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 from domain.errors import PlatformError, PodRefused, SandboxUnavailable, StopUnconfirmed, Unschedulable
-from sandbox.kubernetes.cluster import Cluster, ClusterAway, ClusterError, Conflict, NotFound
+from sandbox.kubernetes.cluster import Cluster
+from sandbox.kubernetes.cluster_errors import ClusterAway, ClusterError, Conflict, NotFound
 from sandbox.kubernetes.diagnosis import diagnose, refusal
 from sandbox.kubernetes.manifest import ANNOTATION_ATTEMPT, ANNOTATION_SPEC
 from sandbox.kubernetes.pod_view import PodView, view_of, with_events

@@ -10,7 +10,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from sandbox.kubernetes.cluster import Attachment, Cluster, ClusterError, NotFound
+from sandbox.kubernetes.attachment import Attachment
+from sandbox.kubernetes.cluster import Cluster
+from sandbox.kubernetes.cluster_errors import ClusterError, NotFound
 
 Received = Callable[[bytes], Awaitable[None]]
 PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)

@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self
 
 import structlog
 
-from sandbox.kubernetes.cluster import ClusterError, Expired
+from sandbox.kubernetes.cluster_errors import ClusterError, Expired
 from sandbox.kubernetes.pod_view import PodView, view_of
 
 PAGE = 500

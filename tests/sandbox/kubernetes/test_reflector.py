@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from sandbox.kubernetes.cluster import ClusterAway, ClusterError, Expired
+from sandbox.kubernetes.cluster_errors import ClusterAway, ClusterError, Expired
 from sandbox.kubernetes.reflector import STALE_AFTER, Reflector
 
 

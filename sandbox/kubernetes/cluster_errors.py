@@ -1,0 +1,76 @@
+"""What can go wrong with a request to the Kubernetes API, in words of ours. The client's own errors end here.
+
+ClusterError
+|-- NotFound      404
+|-- Conflict      409: the name is taken, or a precondition does not hold
+|-- Expired       410: a watch or list has to begin anew
+|-- Refused       400, 401, 403, 422: asking again will not help
+`-- ClusterAway   no connection, no answer in time, 429, 5xx
+"""
+
+from __future__ import annotations
+
+import json
+
+import aiohttp
+
+from domain.errors import MAX_MESSAGE
+
+_BUSY = frozenset({0, 429, 500, 502, 503, 504})
+
+
+class ClusterError(Exception):
+    """The API server did not do what was asked. `code` is its HTTP status, 0 where there was none."""
+
+    def __init__(self, words: str, code: int = 0) -> None:
+        super().__init__(words[: 2 * MAX_MESSAGE])
+        self.words = words[: 2 * MAX_MESSAGE]
+        self.code = code
+
+
+class NotFound(ClusterError):
+    """No such object."""
+
+
+class Conflict(ClusterError):
+    """The name is taken, or the object is another one than expected."""
+
+
+class Expired(ClusterError):
+    """Too old a resource version."""
+
+
+class Refused(ClusterError):
+    """Not allowed, or not valid."""
+
+
+class ClusterAway(ClusterError):
+    """Nobody answered, or the server was too busy. Whether the request was carried out is unknown."""
+
+
+def error_of(code: int, words: str) -> ClusterError:
+    """The error that an HTTP status stands for."""
+    kinds = {404: NotFound, 409: Conflict, 410: Expired}
+    kind = kinds.get(code) or (ClusterAway if code in _BUSY else Refused)
+    return kind(words, code)
+
+
+def words_of(body: bytes) -> str:
+    """What the server says in the body of an error."""
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return body[:MAX_MESSAGE].decode("utf-8", "replace")
+
+
+class translated:  # noqa: N801 - reads as a clause
+    """What goes wrong inside becomes a ClusterError."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, aiohttp.WSServerHandshakeError):
+            raise error_of(error.status, f"{error.message} (attach needs get and create on pods/attach)") from error
+        if isinstance(error, aiohttp.ClientError | TimeoutError | OSError | ValueError):
+            raise ClusterAway(f"the API server does not answer: {error or type(error).__name__}") from error
