@@ -66,6 +66,13 @@ _STAGE = Label(name="stage", words=tuple(Stage))
 _CODE = Label(name="code", words=tuple(dict.fromkeys(error_codes())))
 _PURPOSE = Label(name="purpose", words=tuple(RunPurpose))
 _BACKEND = Label(name="backend", words=tuple(Backend))
+_REASON = Label(
+    name="reason",
+    words=(
+        *("stop_ordered", "ended", "ownerless", "worker_gone", "overdue"),
+        *("restarted", "changed", "deadline_passed", "lease_expired", "unproven", "network_open", "unbounded"),
+    ),
+)
 _OPEN = Label(name="status", words=tuple(status for status in Status if status not in TERMINAL))
 
 HTTP_REQUESTS = Metric(
@@ -192,21 +199,42 @@ RUNS_REAPED = Metric(
     kind=Kind.COUNTER,
     meaning="Runs that the monitor found alive and ended, by why they must not live.",
     served_by="monitor",
-    labels=(Label(name="reason", words=("stop_ordered", "ended", "ownerless", "worker_gone", "overdue")),),
+    labels=(_REASON,),
 )
 RUNS_UNKILLABLE = Metric(
     name="airlock_runs_unkillable",
     kind=Kind.COUNTER,
     meaning="Attempts of the monitor to end a run that failed. It tries again with each patrol.",
     served_by="monitor",
-    labels=(Label(name="reason", words=("stop_ordered", "ended", "ownerless", "worker_gone", "overdue")),),
+    labels=(_REASON,),
 )
 PATROLS = Metric(
     name="airlock_patrols",
     kind=Kind.COUNTER,
-    meaning="Looks of the monitor at all runs of its machine. One that makes none reaps nothing.",
+    meaning="Looks of the monitor: at all runs of its machine, at all pods, and at the walls around those. One that "
+    "makes none reaps nothing.",
     served_by="monitor",
-    labels=(Label(name="result", words=("ended", "failed")),),
+    labels=(Label(name="of", words=("machine", "pods", "walls")), Label(name="result", words=("ended", "failed"))),
+)
+MONITOR_LEADS = Metric(
+    name="airlock_monitor_leads",
+    kind=Kind.GAUGE,
+    meaning="1 where this monitor is the one that acts on pods, 0 where it waits for that. One of them has to.",
+    served_by="monitor",
+)
+PODS_FOREIGN = Metric(
+    name="airlock_pods_foreign",
+    kind=Kind.GAUGE,
+    meaning="Pods in a namespace for scripts that Airlock did not make. They are left alone, and should not be there.",
+    served_by="monitor",
+    labels=(_PURPOSE,),
+)
+WATCH_SILENT_SECONDS = Metric(
+    name="airlock_watch_silent_seconds",
+    kind=Kind.GAUGE,
+    meaning="Since the cluster has told this process anything about pods. Above 90 nothing of it is believed.",
+    served_by="monitor",
+    labels=(_PURPOSE,),
 )
 
 METRICS = (
@@ -229,4 +257,7 @@ METRICS = (
     RUNS_REAPED,
     RUNS_UNKILLABLE,
     PATROLS,
+    MONITOR_LEADS,
+    PODS_FOREIGN,
+    WATCH_SILENT_SECONDS,
 )

@@ -86,6 +86,10 @@ class Oversight:
         """By evaluation id; those without a row are left out."""
         return await self._database.read(_owners, evaluation_ids)
 
+    async def begun_runs(self, run_ids: Sequence[str]) -> frozenset[str]:
+        """Those of the runs whose self-check is in the journal, so that their scripts may have begun."""
+        return await self._database.read(_begun_runs, run_ids)
+
     async def waiting(self) -> dict[Status, Waiting]:
         """Those that have not ended, by status; a status that none has is left out."""
         return await self._database.read(_waiting)
@@ -147,6 +151,14 @@ def _owners(connection: Connection, evaluation_ids: Sequence[str]) -> dict[str, 
         .where(columns.evaluation_id.in_(evaluation_ids))
     )
     return {row.evaluation_id: _owner(row) for row in connection.execute(query)}
+
+
+def _begun_runs(connection: Connection, run_ids: Sequence[str]) -> frozenset[str]:
+    columns = journal.c
+    told_by_a_run = columns.kind == EntryKind.STAGE, columns.run.in_(run_ids), columns.frame.is_not(None)
+    of_evaluations = columns.evaluation_id.in_(sorted({run_id.partition("-")[0] for run_id in run_ids}))
+    query = select(columns.run).where(of_evaluations, *told_by_a_run).distinct()
+    return frozenset(connection.execute(query).scalars())
 
 
 def _waiting(connection: Connection) -> dict[Status, Waiting]:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import structlog
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from domain.environments import Environment
 from domain.errors import PlatformError
 from domain.runs import RunPurpose
-from sandbox.kubernetes.access import missing_to_end, missing_to_run
+from sandbox.kubernetes.access import missing_to_lead, missing_to_run, missing_to_watch
 from sandbox.kubernetes.backend import KubernetesSandbox
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.cluster_errors import ClusterError
+from sandbox.kubernetes.lease import Lease
 from sandbox.kubernetes.manifest import SELECTOR, Placement
 from sandbox.kubernetes.reflector import Reflector
+from sandbox.kubernetes.watched_namespace import WatchedNamespace
 from worker.start_up import CannotStart
+
+LEASE_NAME = "airlock-monitor"
 
 log = structlog.get_logger()
 
@@ -31,8 +36,16 @@ class ClusterFile(BaseModel):
 
     kubeconfig: Path | None = None
     """None: the cluster that this process runs in."""
+    namespace: str = "airlock"
+    """Airlock's own, where the Lease is by which monitors agree on who acts."""
     trials: Placement
     executions: Placement
+
+    @model_validator(mode="after")
+    def _classes_are_apart(self) -> Self:
+        if len({self.namespace, self.trials.namespace, self.executions.namespace}) < 3:
+            raise ValueError("trials, executions and Airlock's own objects need a namespace each")
+        return self
 
 
 def read_cluster_file(file: Path | None) -> ClusterFile:
@@ -74,17 +87,31 @@ async def running_sandbox(
     return sandbox
 
 
-async def watched_sandboxes(file: Path | None, lifetimes: AsyncExitStack) -> list[KubernetesSandbox]:
-    """Both trust classes, for the monitor, which starts nothing. Raises CannotStart."""
+class WatchedPods(NamedTuple):
+    """What the monitor has of a cluster: it starts nothing there."""
+
+    lease: Lease
+    namespaces: Mapping[RunPurpose, WatchedNamespace]
+    sandboxes: Sequence[KubernetesSandbox]
+    """For kills by run id."""
+
+
+async def watched_pods(file: Path | None, holder: str, lifetimes: AsyncExitStack) -> WatchedPods:
+    """Both trust classes, for the monitor `holder`. Raises CannotStart, which names each missing right."""
     described = read_cluster_file(file)
+    placements = {RunPurpose.TRIAL: described.trials, RunPurpose.EXECUTION: described.executions}
     try:
         cluster = await lifetimes.enter_async_context(Cluster.connect(described.kubeconfig))
-        placements = (described.trials, described.executions)
-        for placement in placements:
-            _require(await missing_to_end(cluster, placement.namespace))
-        return [await _followed(cluster, placement, {}, lifetimes) for placement in placements]
+        missing = [await missing_to_watch(cluster, placement.namespace) for placement in placements.values()]
+        _require((*(right for each in missing for right in each), *await missing_to_lead(cluster, described.namespace)))
     except ClusterError as error:
         raise CannotStart(f"The cluster cannot be used: {error.words}.") from error
+    namespaces = {
+        purpose: await lifetimes.enter_async_context(WatchedNamespace.opened(cluster, placement.namespace))
+        for purpose, placement in placements.items()
+    }
+    sandboxes = [namespaces[purpose].sandbox(placement) for purpose, placement in placements.items()]
+    return WatchedPods(Lease(cluster, described.namespace, LEASE_NAME, holder), namespaces, sandboxes)
 
 
 async def _followed(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +29,8 @@ from workflows.metrics import Instruments
 if TYPE_CHECKING:
     from sandbox.port import Sandbox
     from storage.database import Database
+    from storage.oversight import Oversight
+    from worker.acts import Acts
     from workflows.client import Workflows
 
 Chore = Callable[[], Coroutine[Any, Any, None]]
@@ -189,17 +192,36 @@ class Wiring:
         from activities.run_kill import RunKill  # noqa: PLC0415
         from storage.journal import Journal  # noqa: PLC0415
         from storage.oversight import Oversight  # noqa: PLC0415
-        from worker.monitor import Monitor  # noqa: PLC0415
+        from worker.acts import Acts  # noqa: PLC0415
+        from worker.monitor import Monitor, patrolled  # noqa: PLC0415
 
         database = await self._open_database()
+        oversight, acts = Oversight(database), Acts(Journal(database), self._instruments)
         sandboxes: list[LocalSandbox] = [*every_backend(self._settings, self._known_environments())]
+        monitor = Monitor(sandboxes, oversight, acts)
+        chores.append(partial(patrolled, monitor.patrol, self._settings.patrol_seconds, self._instruments, "machine"))
         if self._settings.sandbox == Backend.KUBERNETES:
-            from worker.pods import watched_sandboxes  # noqa: PLC0415
-
-            sandboxes += await watched_sandboxes(self._settings.cluster_file, self._lifetimes)
-        monitor = Monitor(sandboxes, Oversight(database), Journal(database), instruments=self._instruments)
-        chores.append(lambda: monitor.run(self._settings.patrol_seconds))
+            sandboxes = [*sandboxes, *await self._pod_monitors(oversight, acts, chores)]
         return (RunKill(sandboxes).kill_run,)
+
+    async def _pod_monitors(self, oversight: Oversight, acts: Acts, chores: list[Chore]) -> Sequence[LocalSandbox]:
+        """Have pods watched. Returns the sandboxes that can kill them."""
+        from worker.identity import identity  # noqa: PLC0415
+        from worker.monitor import patrolled  # noqa: PLC0415
+        from worker.pod_monitor import WALLS_EVERY, PodMonitor  # noqa: PLC0415
+        from worker.pods import watched_pods  # noqa: PLC0415
+
+        instruments, workflows = self._instruments, self._workflows()
+        lease, namespaces, sandboxes = await watched_pods(self._settings.cluster_file, identity(), self._lifetimes)
+        await self._lifetimes.enter_async_context(lease.contended())
+        for purpose, namespace in namespaces.items():
+            monitor = PodMonitor(
+                namespace, purpose, lambda: lease.held, oversight, workflows, acts, instruments=instruments
+            )
+            self._lifetimes.push_async_callback(monitor.close)
+            chores.append(partial(patrolled, monitor.patrol, self._settings.patrol_seconds, instruments, "pods"))
+            chores.append(partial(patrolled, monitor.look_at_walls, WALLS_EVERY, instruments, "walls"))
+        return sandboxes
 
     async def _open_database(self) -> Database:
         if self._database is None:

@@ -21,7 +21,15 @@ from sandbox.controls.wall_spec import WallSpec
 from sandbox.conversation import Conversation
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.cluster_errors import ClusterError, NotFound
-from sandbox.kubernetes.manifest import ANNOTATION_RUN, SELECTOR, Placement, manifest, pod_name
+from sandbox.kubernetes.manifest import (
+    ANNOTATION_RUN,
+    LABEL_MANAGED_BY,
+    MANAGED_BY,
+    SELECTOR,
+    Placement,
+    manifest,
+    pod_name,
+)
 from sandbox.kubernetes.pod_report import LEVEL, is_decided, order_for, report_of, wall_for
 from sandbox.kubernetes.pod_run import PodRun
 from sandbox.kubernetes.pod_start import created, ended, started
@@ -115,7 +123,8 @@ class KubernetesSandbox:
                 await self._reflector.listed()
         if self._reflector.stale:
             raise SandboxUnavailable("the cluster has not told of its pods for too long")
-        named = [(pod.annotations.get(ANNOTATION_RUN, pod.name), pod) for pod in self._reflector.pods()]
+        ours = [pod for pod in self._reflector.pods() if pod.labels.get(LABEL_MANAGED_BY) == MANAGED_BY]
+        named = [(pod.annotations.get(ANNOTATION_RUN, pod.name), pod) for pod in ours]
         return tuple(sorted(run_id for run_id, pod in named if not run_id.startswith(_PROBE) or _left_behind(pod)))
 
     async def probe(self) -> Isolation:

@@ -38,6 +38,8 @@ class Access(Value):
     resource: str
     namespace: str | None = None
     group: str = ""
+    name: str = ""
+    """Of one object; empty for all of them."""
 
 
 class Cluster:
@@ -111,6 +113,7 @@ class Cluster:
             "resource": resource,
             "subresource": subresource,
             "namespace": access.namespace or "",
+            "name": access.name,
         }
         body = {
             "apiVersion": "authorization.k8s.io/v1",

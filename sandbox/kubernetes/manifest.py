@@ -24,6 +24,7 @@ LABEL_EXECUTION = "airlock/execution"
 LABEL_PURPOSE = "airlock/purpose"
 ANNOTATION_RUN = "airlock/run"
 ANNOTATION_SPEC = "airlock/spec-sha256"
+ANNOTATION_LASTING = "airlock/lasting-sha256"
 ANNOTATION_LEASE = "airlock/lease-until"
 ANNOTATION_ATTEMPT = "airlock/attempt"
 """Who created it: a name that is taken may be our own, from a request whose answer was lost."""
@@ -39,6 +40,16 @@ DEADLINE_SLACK_SECONDS = 30
 """The kubelet's clock starts when it takes the pod and stands behind the runner's own."""
 _UID_BASE, _UID_COUNT = 1_000_000_000, 1_000_000_000
 """RLIMIT_NPROC counts per uid on the whole node, so that each run has its own."""
+_LASTING = (
+    "restartPolicy",
+    "activeDeadlineSeconds",
+    "terminationGracePeriodSeconds",
+    "serviceAccountName",
+    "automountServiceAccountToken",
+    "runtimeClassName",
+    "hostUsers",
+)
+_LASTING_OF_CONTAINER = ("name", "image", "command", "args", "env", "envFrom", "stdin", "stdinOnce")
 _UID_IN_USER_NAMESPACE = 65532
 """With a user namespace of its own every pod may use the same, and higher ones are not mapped."""
 
@@ -120,6 +131,7 @@ def manifest(request: RunRequest, placement: Placement, attempt: str, now: datet
     metadata["annotations"] |= {
         ANNOTATION_RUN: request.run_id,
         ANNOTATION_SPEC: spec_sha256(pod["spec"]),
+        ANNOTATION_LASTING: lasting_sha256(pod["spec"]),
         ANNOTATION_ATTEMPT: attempt,
         ANNOTATION_LEASE: lease.isoformat(timespec="seconds"),
     }
@@ -129,6 +141,14 @@ def manifest(request: RunRequest, placement: Placement, attempt: str, now: datet
 def spec_sha256(spec: Mapping[str, Any]) -> str:
     """Whether two pods of one name were meant to be the same."""
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()
+
+
+def lasting_sha256(spec: Mapping[str, Any]) -> str:
+    """Of what a cluster leaves as it was ordered, and whose change would make another run of it."""
+    lasting = {name: spec.get(name) for name in _LASTING}
+    containers = [[each.get(name) for name in _LASTING_OF_CONTAINER] for each in spec["containers"]]
+    beside = [*(spec.get("initContainers") or ()), *(spec.get("ephemeralContainers") or ())]
+    return spec_sha256({**lasting, "containers": containers, "beside": len(beside)})
 
 
 def _spec(spec: dict[str, Any], request: RunRequest, placement: Placement) -> dict[str, Any]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pydantic import Field
 
 from domain.values import Value
+from sandbox.kubernetes.manifest import lasting_sha256
 
 Json = Mapping[str, Any]
 """An object as the API wrote it."""
@@ -48,6 +52,14 @@ class PodView(Value):
     annotations: dict[str, str] = Field(default_factory=dict)
     node: str | None = None
     """None while no node has been chosen."""
+    spec_sha256: str = ""
+    """Of the whole spec as it is now, but for its node: in a pod that nobody touches it stays the same."""
+    lasting_sha256: str = ""
+    """Of what must be as it was ordered."""
+    deadline_seconds: int | None = None
+    """`activeDeadlineSeconds`: the kubelet's, from `started_at` on."""
+    started_at: datetime | None = None
+    """By the kubelet's clock. None before it has taken the pod."""
     phase: str = ""
     """Late by up to a second: decide by `waiting`, `running` and `terminated`."""
     reason: str = ""
@@ -77,6 +89,7 @@ def view_of(pod: Json, *, gone: bool = False) -> PodView:
     containers = _objects(status, "containerStatuses")
     container: Json = containers[0] if containers else {}
     state = _object(container, "state")
+    spec = _object(pod, "spec")
     conditions = {each.get("type"): each for each in _objects(status, "conditions")}
     scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready")
     return PodView(
@@ -85,7 +98,11 @@ def view_of(pod: Json, *, gone: bool = False) -> PodView:
         resource_version=metadata.get("resourceVersion", ""),
         labels=dict(_object(metadata, "labels")),
         annotations=dict(_object(metadata, "annotations")),
-        node=_object(pod, "spec").get("nodeName"),
+        node=spec.get("nodeName"),
+        spec_sha256=_sha256(spec),
+        lasting_sha256=lasting_sha256(spec) if "containers" in spec else "",
+        deadline_seconds=spec.get("activeDeadlineSeconds"),
+        started_at=status.get("startTime"),
         phase=status.get("phase") or "",
         reason=status.get("reason") or "",
         message=_words(status.get("message")),
@@ -124,6 +141,11 @@ def _terminated(state: Json | None) -> Terminated | None:
         reason=state.get("reason") or "",
         message=_words(state.get("message")),
     )
+
+
+def _sha256(spec: Json) -> str:
+    lasting = {name: value for name, value in spec.items() if name != "nodeName"}
+    return hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()
 
 
 def _object(parent: Json, key: str) -> Json:

@@ -1,6 +1,6 @@
 """One view of all pods of a namespace per process: listed once, watched from there, and asked by whoever waits for one.
 
-It is raw JSON until somebody looks: typed models would take three times as long.
+A pod is raw JSON until somebody looks: most change more often than they are looked at.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Lists(Protocol):
 
 
 class Reflector:
-    """The pods of one namespace that carry a label."""
+    """The pods of one namespace that carry a label, or all of them."""
 
     def __init__(
         self,
@@ -54,16 +54,19 @@ class Reflector:
     ) -> None:
         self._cluster = cluster
         self._path = f"/api/v1/namespaces/{namespace}/pods"
-        self._selector = selector
+        self._selected = {"labelSelector": selector} if selector else {}
         self._now = now
         self._first_pause = first_pause
-        self._pods: dict[str, dict[str, Any]] = {}
-        """By uid: a name may be used again."""
+        self._raw: dict[str, dict[str, Any]] = {}
+        """By uid, for a name may be used again; those that nobody has looked at since they changed."""
+        self._views: dict[str, PodView] = {}
+        """Likewise; the others."""
+        self._versions: dict[str, str] = {}
+        """Of all."""
         self._names: dict[str, str] = {}
         self._heard_at = now()
         self._listed = asyncio.Event()
         self._waiting: dict[str, set[asyncio.Queue[PodView]]] = {}
-        self._everybody: set[asyncio.Queue[PodView]] = set()
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Self]:
@@ -91,28 +94,27 @@ class Reflector:
 
     def pods(self) -> tuple[PodView, ...]:
         """All that are known."""
-        return tuple(view_of(pod) for pod in self._pods.values())
+        return tuple(self._view(uid) for uid in tuple(self._versions))
 
     def pod(self, name: str) -> PodView | None:
         """The latest pod of a name."""
         uid = self._names.get(name)
-        return None if uid is None else view_of(self._pods[uid])
+        return None if uid is None else self._view(uid)
 
     @asynccontextmanager
-    async def changes(self, name: str | None = None) -> AsyncGenerator[asyncio.Queue[PodView]]:
-        """What becomes of one pod, or of all: each view that is new, beginning with what is known now."""
+    async def changes(self, name: str) -> AsyncGenerator[asyncio.Queue[PodView]]:
+        """What becomes of the pods of a name: each view that is new, beginning with what is known now."""
         queue: asyncio.Queue[PodView] = asyncio.Queue()
-        listeners = self._everybody if name is None else self._waiting.setdefault(name, set())
+        listeners = self._waiting.setdefault(name, set())
         listeners.add(queue)
-        known = self.pods() if name is None else (self.pod(name),)
-        for each in known:
-            if each is not None:
-                queue.put_nowait(each)
+        known = self.pod(name)
+        if known is not None:
+            queue.put_nowait(known)
         try:
             yield queue
         finally:
             listeners.discard(queue)
-            if name is not None and not listeners:
+            if not listeners:
                 self._waiting.pop(name, None)
 
     async def _follow(self) -> None:
@@ -133,7 +135,7 @@ class Reflector:
     async def _list(self) -> str:
         """Take in all pods; those that went meanwhile are told as gone. Returns the version to watch from."""
         found: dict[str, dict[str, Any]] = {}
-        query = {"labelSelector": self._selector, "limit": str(PAGE)}
+        query = {**self._selected, "limit": str(PAGE)}
         while True:
             page = await self._cluster.list_page(self._path, query)
             found |= {pod["metadata"]["uid"]: pod for pod in page.get("items") or ()}
@@ -141,8 +143,8 @@ class Reflector:
             if not following:
                 break
             query = {**query, "continue": following}
-        for uid in set(self._pods) - set(found):
-            self._forget(uid, self._pods[uid])
+        for uid in set(self._versions) - set(found):
+            self._forget(self._view(uid))
         for pod in found.values():
             self._learn(pod)
         self._heard_at = self._now()
@@ -151,7 +153,7 @@ class Reflector:
 
     async def _watch(self, version: str) -> AsyncIterator[str]:
         query = {
-            "labelSelector": self._selector,
+            **self._selected,
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
@@ -161,7 +163,7 @@ class Reflector:
             self._heard_at = self._now()
             pod: dict[str, Any] = event["object"]
             if event["type"] == "DELETED":
-                self._forget(pod["metadata"]["uid"], pod)
+                self._forget(view_of(pod))
             elif event["type"] != "BOOKMARK":
                 self._learn(pod)
             yield pod["metadata"]["resourceVersion"]
@@ -170,21 +172,25 @@ class Reflector:
         metadata = pod["metadata"]
         metadata.pop("managedFields", None)  # a third of the bytes, and of no use
         uid: str = metadata["uid"]
-        known = self._pods.get(uid)
-        self._pods[uid], self._names[metadata["name"]] = pod, uid
-        if known is None or known["metadata"]["resourceVersion"] != metadata["resourceVersion"]:
-            self._tell(pod, gone=False)
+        known, self._versions[uid] = self._versions.get(uid), metadata["resourceVersion"]
+        self._names[metadata["name"]] = uid
+        if known != metadata["resourceVersion"]:
+            self._views.pop(uid, None)
+            self._raw[uid] = pod
+            self._tell(metadata["name"], lambda: self._view(uid))
 
-    def _forget(self, uid: str, pod: dict[str, Any]) -> None:
-        self._pods.pop(uid, None)
-        name: str = pod["metadata"]["name"]
-        if self._names.get(name) == uid:
-            del self._names[name]
-        self._tell(pod, gone=True)
+    def _forget(self, pod: PodView) -> None:
+        for known in (self._raw, self._views, self._versions):
+            known.pop(pod.uid, None)
+        if self._names.get(pod.name) == pod.uid:
+            del self._names[pod.name]
+        self._tell(pod.name, lambda: pod.model_copy(update={"gone": True}))
 
-    def _tell(self, pod: dict[str, Any], *, gone: bool) -> None:
-        listeners = (*self._waiting.get(pod["metadata"]["name"], ()), *self._everybody)
-        if listeners:
-            view = view_of(pod, gone=gone)
-            for queue in listeners:
-                queue.put_nowait(view)
+    def _tell(self, name: str, view: Callable[[], PodView]) -> None:
+        for queue in self._waiting.get(name, ()):
+            queue.put_nowait(view())
+
+    def _view(self, uid: str) -> PodView:
+        if uid not in self._views:
+            self._views[uid] = view_of(self._raw.pop(uid))
+        return self._views[uid]

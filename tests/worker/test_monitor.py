@@ -15,8 +15,10 @@ from storage.evaluations import Evaluations
 from storage.journal import Journal
 from storage.oversight import Oversight, RunOwner
 from tests.storage.rows import ORDER, RUN, A, bring, later
+from worker.acts import Acts
 from worker.identity import identity
-from worker.monitor import END_PATIENCE, STOP_PATIENCE, TRIAL_ALLOWANCE, Monitor, Reason, Seen, why_to_end
+from worker.monitor import Monitor
+from worker.reasons import END_PATIENCE, STOP_PATIENCE, TRIAL_ALLOWANCE, Reason, Seen, why_to_end
 
 BEGUN = later(5)
 SECOND = timedelta(seconds=1)
@@ -119,7 +121,7 @@ async def test_a_stop_that_nobody_acts_on_is_carried_out_and_journaled(
     evaluations: Evaluations, oversight: Oversight, journal: Journal
 ) -> None:
     machine, clock = Machine(), Clock()
-    monitor = Monitor([machine], oversight, journal, clock)
+    monitor = Monitor([machine], oversight, Acts(journal, now=clock), clock)
     await bring(evaluations, Status.VALIDATED)
     await evaluations.begin_execution(A, RUN, identity(), later(5))
     assert await monitor.patrol() == ()
@@ -137,7 +139,7 @@ async def test_a_run_that_does_not_die_is_tried_again_and_told_once(
     evaluations: Evaluations, oversight: Oversight, journal: Journal
 ) -> None:
     machine, clock = Machine(immortal=True), Clock()
-    monitor = Monitor([machine], oversight, journal, clock)
+    monitor = Monitor([machine], oversight, Acts(journal, now=clock), clock)
     await bring(evaluations, Status.STOPPING)
 
     await monitor.patrol()
@@ -155,7 +157,7 @@ async def test_a_run_without_a_row_is_ended_and_the_others_are_left_alone(
     ownerless = f"{'eval_' + 'z' * 26}-trial-1"
     machine = Machine(alive=[RUN, ownerless])
 
-    assert await Monitor([machine], oversight, journal, Clock()).patrol() == (ownerless,)
+    assert await Monitor([machine], oversight, Acts(journal), Clock()).patrol() == (ownerless,)
     assert machine.alive == [RUN]
 
 
@@ -164,6 +166,6 @@ async def test_nothing_is_asked_of_the_database_while_nothing_runs() -> None:
         async def owners(self, evaluation_ids: object) -> dict[str, RunOwner]:
             pytest.fail(f"asked for {evaluation_ids}")
 
-    monitor = Monitor([Machine(alive=[])], Untouchable(None), Journal(None), Clock())  # type: ignore[arg-type]
+    monitor = Monitor([Machine(alive=[])], Untouchable(None), Acts(Journal(None)), Clock())  # type: ignore[arg-type]
 
     assert await monitor.patrol() == ()

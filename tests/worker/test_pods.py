@@ -9,7 +9,7 @@ import pytest
 
 from domain.runs import RunPurpose
 from tests.sandbox.kubernetes.world import ENVIRONMENTS, EXECUTIONS, TRIALS, World, entered
-from worker.pods import running_sandbox, watched_sandboxes
+from worker.pods import running_sandbox, watched_pods
 from worker.start_up import CannotStart
 
 
@@ -57,10 +57,11 @@ async def test_the_monitors_rights_suffice_to_watch_both_namespaces(world: World
     file = cluster_file(tmp_path, world, world.as_role("airlock-monitor", tmp_path))
 
     async with AsyncExitStack() as lifetimes:
-        sandboxes = await watched_sandboxes(file, lifetimes)
-        runs = [await sandbox.runs() for sandbox in sandboxes]
+        lease, namespaces, _ = await watched_pods(file, "a test", lifetimes)
+        missing = [await namespace.missing_walls() for namespace in namespaces.values()]
+        await lease.attempt()  # whoever holds it: nothing is refused
 
-    assert len(runs) == 2
+    assert missing == [frozenset(), frozenset()]
 
 
 @pytest.mark.cluster
@@ -80,7 +81,7 @@ async def test_a_cluster_file_that_is_none_is_said_in_a_sentence(content: str | 
 
     async with AsyncExitStack() as lifetimes:
         with pytest.raises(CannotStart, match="cluster file"):
-            await watched_sandboxes(file, lifetimes)
+            await watched_pods(file, "a test", lifetimes)
 
 
 async def test_a_missing_kubeconfig_is_said_in_a_sentence(tmp_path: Path) -> None:
@@ -93,4 +94,4 @@ async def test_a_missing_kubeconfig_is_said_in_a_sentence(tmp_path: Path) -> Non
 
     async with AsyncExitStack() as lifetimes:
         with pytest.raises(CannotStart, match="is no kubeconfig"):
-            await watched_sandboxes(file, lifetimes)
+            await watched_pods(file, "a test", lifetimes)

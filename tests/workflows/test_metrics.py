@@ -13,7 +13,7 @@ from temporalio.runtime import MetricBuffer, Runtime, TelemetryConfig
 from domain.errors import PlatformError
 from domain.metrics import HTTP_REQUESTS, METRICS, OTHER, QUEUE_AGE_SECONDS, STAGE_FAILURES, STAGE_SECONDS, Kind
 from tests.architecture.test_packaging import ROOT
-from worker.monitor import Reason
+from worker.reasons import Reason
 from worker.sweep import Sweep
 from workflows.metric_page import SDK_METRICS, page
 from workflows.metrics import Instruments, MetricsUnservable, serve_metrics

@@ -20,8 +20,8 @@ WORKER = {
 }
 MONITOR = {
     *((verb, "pods") for verb in ("get", "list", "watch", "delete")),
-    ("list", "events"),
-    ("get", "resourcequotas"),
+    ("list", "resourcequotas"),
+    ("list", "networkpolicies.networking.k8s.io"),
 }
 RIGHTS = {
     ("airlock-validation", TRIALS): WORKER,
@@ -46,7 +46,14 @@ RESOURCES = (
     "events",
     "services",
     "resourcequotas",
+    "networkpolicies.networking.k8s.io",
+    "leases.coordination.k8s.io",
 )
+
+
+def access(verb: str, resource: str, namespace: str, name: str = "") -> Access:
+    kind, _, group = resource.partition(".")
+    return Access(verb=verb, resource=kind, group=group, namespace=namespace, name=name)
 
 
 @pytest.mark.parametrize(("account", "namespace"), RIGHTS)
@@ -56,7 +63,7 @@ async def test_a_role_has_exactly_its_rights(account: str, namespace: str, world
             (verb, resource)
             for verb in VERBS
             for resource in RESOURCES
-            if await cluster.may(Access(verb=verb, resource=resource, namespace=namespace))
+            if await cluster.may(access(verb, resource, namespace))
         }
 
     assert may == RIGHTS[account, namespace]
@@ -72,3 +79,15 @@ async def test_no_role_reaches_beyond_its_namespaces(account: str, world: World,
         assert not await cluster.may(
             Access(verb="create", resource="rolebindings", group="rbac.authorization.k8s.io", namespace=EXECUTIONS)
         )
+
+
+async def test_the_monitor_may_hold_its_own_lease_and_touch_no_other(world: World, tmp_path: Path) -> None:
+    async with Cluster.connect(world.as_role("airlock-monitor", tmp_path)) as cluster:
+        may = {
+            (verb, name)
+            for verb in VERBS
+            for name in ("airlock-monitor", "another")
+            if await cluster.may(access(verb, "leases.coordination.k8s.io", "airlock", name))
+        }
+
+    assert may == {(verb, "airlock-monitor") for verb in ("create", "get", "update")} | {("create", "another")}
