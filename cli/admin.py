@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from alembic.util import CommandError
 from sqlalchemy import make_url
 from sqlalchemy.exc import ProgrammingError
 
 from cli.exit_codes import ExitCode
 from cli.session import Failed, tell
 from cli.settings import OperatorSettings, operator_settings
-from storage.database import Database, UnknownDatabase, migrate
+from storage.database import Database, NewerSchema, UnknownDatabase, migrate
 from storage.rights import RIGHTS, grant
 from workflows.client import connect
 from workflows.namespace import prepare
@@ -55,14 +54,11 @@ def _database_told() -> Generator[None]:
     """What a database refuses, in a sentence."""
     try:
         yield
-    except UnknownDatabase as error:
+    except (UnknownDatabase, NewerSchema) as error:
         raise Failed(str(error), ExitCode.REFUSED) from error
     except ProgrammingError as error:
         words = str(error.orig).splitlines()[0]
         raise Failed(f"The database refuses this: {words}. Use the owner of its tables.", ExitCode.REFUSED) from error
-    except CommandError as error:
-        words = "The database was migrated by a newer release than this: upgrade it."
-        raise Failed(words, ExitCode.REFUSED) from error
 
 
 async def _grant(url: str) -> None:

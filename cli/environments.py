@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
+from cli.client import parts_of
 from cli.exit_codes import ExitCode
 from cli.places import make_place
 from cli.session import AsJson, Failed, connection, tell
@@ -35,9 +37,8 @@ def list_environments(*, as_json: AsJson = False) -> None:
     if as_json:
         print_json(answer)
         return
-    OUT.print(
-        table(("environment", "description"), [(e["name"], e.get("description")) for e in answer["environments"]])
-    )
+    rows = [(str(each.get("name")), each.get("description")) for each in parts_of(answer, "environments")]
+    OUT.print(table(("environment", "description"), rows))
 
 
 @app.command()
@@ -46,10 +47,10 @@ def add(
     *,
     python: Annotated[Path, typer.Option(help="Its interpreter; of a virtual environment, that one's.")],
     description: Description = "",
+    as_json: AsJson = False,
 ) -> None:
     """Offer an interpreter with what it can import. Workers see it when they start again."""
-    added = _offer(name, python.absolute(), description, operator_settings().environments)
-    tell(f"{name}: {len(added.packages)} packages, {len(added.modules)} modules. Start the workers again to offer it.")
+    _show(_offer(name, python.absolute(), description, operator_settings().environments), as_json=as_json)
 
 
 @app.command()
@@ -58,6 +59,7 @@ def make(
     *,
     requirements: Annotated[Path, typer.Option(help="A hash-locked requirements file.", exists=True, dir_okay=False)],
     description: Description = "",
+    as_json: AsJson = False,
 ) -> None:
     """Make a virtual environment from a requirements file, and offer it."""
     directory = operator_settings().environments
@@ -65,8 +67,7 @@ def make(
     tell(f"Installing {requirements} ...")
     _perform(python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--require-hashes",
              "--only-binary", ":all:", "-r", str(requirements))  # fmt: skip
-    made = _offer(name, python, description or f"Made from {requirements.name}", directory)
-    tell(f"{name}: {len(made.packages)} packages. Start the workers again to offer it.")
+    _show(_offer(name, python, description or f"Made from {requirements.name}", directory), as_json=as_json)
 
 
 def make_default(directory: Path) -> None:
@@ -75,17 +76,26 @@ def make_default(directory: Path) -> None:
     Raises Failed, EnvironmentUnavailable.
     """
     described = directory / f"{DEFAULT}.json"
-    if described.exists() and _still_good(Environment.model_validate_json(described.read_bytes())):
+    if described.exists() and _still_good(described):
         return
     python = _virtual_environment(directory / DEFAULT, "--clear", "--without-pip")
     _offer(DEFAULT, python, "The standard library alone", directory)
 
 
-def _still_good(known: Environment) -> bool:
+def _show(offered: Environment, *, as_json: bool) -> None:
+    packages, modules = len(offered.packages), len(offered.modules)
+    if as_json:
+        print_json({"name": offered.name, "digest": offered.digest, "packages": packages, "modules": modules})
+        return
+    tell(f"{offered.name}: {packages} packages, {modules} modules. Start the workers again to offer it.")
+
+
+def _still_good(described: Path) -> bool:
     """Whether an environment is what it was described as: a new Python of the system's makes another of it."""
     try:
+        known = Environment.model_validate_json(described.read_bytes())
         return describe_environment(known.name, Path(known.python), known.description) == known
-    except EnvironmentUnavailable:
+    except (EnvironmentUnavailable, ValidationError):
         return False
 
 

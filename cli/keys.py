@@ -41,10 +41,13 @@ def create(
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="key_...")]) -> None:
+def revoke(key_id: Annotated[str, typer.Argument(help="key_...")], *, as_json: AsJson = False) -> None:
     """Make a key worthless, at once."""
     if not asyncio.run(_revoked(key_id)):
         raise Failed(f"There is no key {key_id} that is in force.", ExitCode.NOT_FOUND)
+    if as_json:
+        print_json({"key_id": key_id, "revoked": True})
+        return
     tell(f"{key_id} is revoked.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from cli.client import parts_of
 from cli.session import AsJson, connection
 from cli.terminal import OUT, print_json, table
 
@@ -20,4 +21,5 @@ def models(*, as_json: AsJson = False) -> None:
     if as_json:
         print_json(answer)
         return
-    OUT.print(table(("model", "provider"), [(each["model_id"], each["provider"]) for each in answer["models"]]))
+    rows = [(str(each.get("model_id")), str(each.get("provider"))) for each in parts_of(answer, "models")]
+    OUT.print(table(("model", "provider"), rows))

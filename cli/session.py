@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated
 
 import typer
@@ -36,8 +36,9 @@ def connection() -> Generator[AirlockClient]:
 
 
 def tell(message: str) -> None:
-    """Say something that is not the answer."""
-    ERR.print(untrusted(message, "dim"))
+    """Say something that is not the answer. Where nobody can hear it, as behind a closed terminal, it is lost."""
+    with suppress(OSError):
+        ERR.print(untrusted(message, "dim"))
 
 
 @contextmanager
@@ -59,6 +60,8 @@ def failures_told() -> Generator[None]:
         code = ExitCode.NOT_FOUND if error.status == 404 else ExitCode.REFUSED
         again = f" Try again in {error.retry_after:g} s." if error.retry_after else ""
         _end(f"{error.detail} ({error.status} {error.code}){again}", code)
+    except UnicodeEncodeError as error:
+        _end(f"What was typed cannot be sent: {error.reason}", ExitCode.USAGE)
     except OSError as error:
         _end(str(error), ExitCode.UNAVAILABLE)
 

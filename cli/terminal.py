@@ -26,6 +26,13 @@ class _Shown(Console):
         """What it is drawn with."""
         return super().options if self.is_terminal else super().options.update(width=UNBOUNDED)
 
+    def on_broken_pipe(self) -> None:
+        """Nobody reads an answer any more: there is nothing left to do. What is said beside it is not worth an end."""
+        if self.stderr:
+            self.quiet = True
+        else:
+            super().on_broken_pipe()
+
 
 OUT = _Shown(highlight=False, markup=False, emoji=False, soft_wrap=True)
 ERR = _Shown(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)

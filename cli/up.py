@@ -15,10 +15,12 @@ from cli.exit_codes import ExitCode
 from cli.session import Failed, tell
 from cli.settings import operator_settings
 from cli.stack.child import NotReady
-from cli.stack.embedded import AlreadyUp, Running, embedded_stack
+from cli.stack.embedded import Running, embedded_stack
 from cli.stack.interruption import run_until_stopped
+from cli.stack.occupancy import AlreadyUp
 from cli.stack.programs import NoTemporal
 from cli.terminal import OUT
+from storage.database import NewerSchema
 
 State = Annotated[
     Path | None, typer.Option("--state", help="Its private directory. Default: AIRLOCK_STATE_DIR, or .airlock.")
@@ -46,6 +48,8 @@ def stack_failures() -> Generator[None]:
         yield
     except (AlreadyUp, NoTemporal, NotReady) as error:
         raise Failed(str(error), ExitCode.UNAVAILABLE) from error
+    except NewerSchema as error:
+        raise Failed(str(error), ExitCode.REFUSED) from error
     except OSError as error:
         raise Failed(f"The stack cannot be started: {error}", ExitCode.UNAVAILABLE) from error
 

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
@@ -40,6 +41,10 @@ T = TypeVar("T")
 
 class UnknownDatabase(Exception):
     """A URL that names no database which Airlock can use. Its text is for the operator, and does not repeat it."""
+
+
+class NewerSchema(Exception):
+    """The database was migrated by a later release than this. Its text says what to do."""
 
 
 class Database:
@@ -105,7 +110,7 @@ def migrate(url: str) -> None:
     """Bring the tables up to date. Idempotent; of two that start at once the second waits.
 
     Everything happens in one transaction: a migration that fails leaves nothing behind.
-    Raises StorageUnavailable and UnknownDatabase.
+    Raises StorageUnavailable, UnknownDatabase and NewerSchema.
     """
     parsed, engine = _opened(url, poolclass=NullPool)
     config = Config()
@@ -117,7 +122,10 @@ def migrate(url: str) -> None:
             if not _is_sqlite(parsed):
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:  # it speaks of a revision that is not among ours
+                raise NewerSchema("The database was migrated by a newer release than this: upgrade it.") from error
 
 
 def _opened(url: str, **options: Any) -> tuple[URL, Engine]:

@@ -14,6 +14,7 @@ from domain.errors import StorageUnavailable
 
 BUSY_SECONDS = 15.0
 """How long a writer waits for the writers of other processes: there is one at a time."""
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 WRITES = "airlock_writes"
 """The execution option of an engine whose transactions write."""
 
@@ -43,8 +44,10 @@ def prepare_file(url: URL) -> None:
             with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
                 connection.execute("PRAGMA journal_mode = wal")
                 return
-        except sqlite3.OperationalError as error:  # two do it at once: SQLite does not wait for this lock by itself
-            if time.monotonic() > last:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _LOCKED:  # a disk that is full, for instance
+                raise StorageUnavailable("the database file cannot be used", str(error)) from error
+            if time.monotonic() > last:  # two do it at once: SQLite does not wait for this lock by itself
                 raise StorageUnavailable("the database file is locked", str(error)) from error
             time.sleep(0.02)
         except sqlite3.DatabaseError as error:

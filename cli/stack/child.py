@@ -47,8 +47,10 @@ class NotReady(Exception):
 class Child:
     """Keeps a program running, from entry to exit of the context."""
 
-    def __init__(self, program: Program, tell: Callable[[str], None]) -> None:
+    def __init__(self, program: Program, tell: Callable[[str], None], holds: Sequence[int] = ()) -> None:
+        """`holds` are descriptors that stay open for as long as it lives, whatever becomes of us."""
         self.program = program
+        self._holds = holds
         self.deaths = 0
         self._tell = tell
         self._process: asyncio.subprocess.Process | None = None
@@ -94,35 +96,50 @@ class Child:
                 stdout=log,
                 stderr=log,
                 umask=self.program.umask,
+                pass_fds=self._holds,
                 start_new_session=True,  # Ctrl-C is for us: we stop it in order
             )
 
     async def _keep(self) -> None:
         clock = asyncio.get_running_loop().time
-        pause = FIRST_PAUSE
-        while self._process is not None:
-            began = clock()
-            code = await self._process.wait()
+        pause, began, how = FIRST_PAUSE, clock(), await self._end()
+        while True:
             self.deaths += 1
             if clock() - began > HEALTHY_AFTER:
                 pause = FIRST_PAUSE
-            how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-            self._tell(f"{self.program.name} ended {how}: it is started again in {pause:g} s (see {self.program.log}).")
+            self._tell(f"{self.program.name} {how}: it is started again in {pause:g} s (see {self.program.log}).")
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-            await self._start()
+            pause, began = min(2 * pause, LONGEST_PAUSE), clock()
+            try:
+                await self._start()
+                how = await self._end()
+            except OSError as error:  # a disk that is full, for instance: it may not be for ever
+                how = f"cannot be started ({error.strerror})"
+
+    async def _end(self) -> str:
+        """Wait for its end. Returns how it ended."""
+        assert self._process is not None
+        code = await self._process.wait()
+        self._kill_group()
+        return f"ended by signal {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
     async def _stop(self) -> None:
-        process = self._process
-        if process is None:
+        if self._process is None:
             return
-        if process.returncode is None:
+        process = self._process
+        with contextlib.suppress(ProcessLookupError):
             process.terminate()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), STOP_SECONDS)
-        with contextlib.suppress(ProcessLookupError):  # whatever it has left behind, or itself
-            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        self._kill_group()
         await process.wait()
+
+    def _kill_group(self) -> None:
+        """Whatever it has left behind, or itself. Once only: later its number may be another's."""
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process = None
 
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):

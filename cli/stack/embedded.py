@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,16 +13,13 @@ from cli.environments import make_default
 from cli.stack import programs
 from cli.stack.child import Child
 from cli.stack.layout import Layout
+from cli.stack.occupancy import alone
 from storage.database import Database, migrate
 from storage.keys import ApiKeys, Scope
 
 READY_SECONDS = 90.0
 """For each part to come up, on a loaded machine too."""
 TENANT = "local"
-
-
-class AlreadyUp(Exception):
-    """Another `airlock up` works in the same directory."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +37,18 @@ async def embedded_stack(
 ) -> AsyncGenerator[Running]:
     """Bring everything up, in order, and stop everything at the end, in the opposite order.
 
-    Raises AlreadyUp, NoTemporal, NotReady, StorageUnavailable, EnvironmentUnavailable, OSError.
+    Raises AlreadyUp, NoTemporal, NotReady, NewerSchema, StorageUnavailable, EnvironmentUnavailable, Failed, OSError.
     """
-    with _alone(state):
+    async with alone(state, tell) as held:
         layout = Layout.settle(state, tell, usual_ports=usual_ports)
         await asyncio.to_thread(make_default, layout.environments)
         await asyncio.to_thread(migrate, layout.database_url)
         key = await _key(layout)
         async with AsyncExitStack() as stack:
-            server = await stack.enter_async_context(Child(programs.temporal(layout), tell))
+            server = await stack.enter_async_context(Child(programs.temporal(layout), tell, held))
             await server.until_ready(READY_SECONDS)
             started = [programs.api(layout), *(programs.worker(layout, name) for name in programs.WORKERS)]
-            children = [Child(program, tell) for program in started]
+            children = [Child(program, tell, held) for program in started]
             await stack.enter_async_context(_together(children))
             await asyncio.gather(*(child.until_ready(READY_SECONDS) for child in children))
             yield Running(layout, key, (server, *children))
@@ -84,7 +80,7 @@ async def _key(layout: Layout) -> str:
 def _secret_in(file: Path) -> str | None:
     if not file.exists():
         return None
-    words = (line.partition("AIRLOCK_API_KEY=")[2] for line in file.read_text("utf-8").splitlines())
+    words = (line.partition("AIRLOCK_API_KEY=")[2] for line in file.read_text("utf-8", "replace").splitlines())
     return next((word for word in words if word), None)
 
 
@@ -94,16 +90,3 @@ def _write_privately(file: Path, text: str) -> None:
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
         opened.write(text)
     new.replace(file)
-
-
-@contextmanager
-def _alone(state: Path) -> Generator[None]:
-    state.mkdir(mode=0o711, parents=True, exist_ok=True)
-    with (state / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyUp(
-                f"Another airlock works in {state} already: stop it first, or name another --state."
-            ) from None
-        yield

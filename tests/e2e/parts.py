@@ -118,8 +118,8 @@ def parents_of_all() -> dict[int, int]:
 
 
 def text_of(file: Path) -> str:
-    """What a file says; nothing where it has gone."""
+    """What a file says; nothing where it has gone, or is somebody else's."""
     try:
         return file.read_text("utf-8", "replace")
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return ""

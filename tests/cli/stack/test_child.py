@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,40 @@ async def test_a_child_ends_when_its_supervisor_is_killed(tmp_path: Path) -> Non
     await supervisor.wait()
 
     await eventually(lambda: not alive(child))
+
+
+async def test_a_child_that_dies_for_ever_is_started_ever_more_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.stack.child.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("cli.stack.child.LONGEST_PAUSE", 0.04)
+    said: list[str] = []
+
+    async with Child(a_program(tmp_path, "raise SystemExit(78)"), said.append):
+        await eventually(lambda: len(said) >= 4)
+
+    pauses = [line.partition("again in ")[2].split()[0] for line in said]
+    assert pauses[:4] == ["0.01", "0.02", "0.04", "0.04"]
+    assert "worker ended with exit code 78" in said[0]
+
+
+async def test_a_child_that_cannot_be_started_for_a_while_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.stack.child.FIRST_PAUSE", 0.01)
+    said: list[str] = []
+    program = a_program(tmp_path, PREFACE + "ready(); time.sleep(600)")
+    starts = iter([None, OSError(errno.ENOSPC, "No space left on device")])
+
+    def starting() -> None:
+        program.starting()
+        if failure := next(starts, None):
+            raise failure
+
+    async with Child(replace(program, starting=starting), said.append) as child:
+        await child.until_ready(WITHIN)
+        first = pid_in(tmp_path)
+        os.kill(first, signal.SIGKILL)
+        await eventually(lambda: pid_in(tmp_path) not in (0, first))
+
+    assert "worker cannot be started (No space left on device): it is started again" in said[1]
