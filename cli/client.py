@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -33,6 +34,10 @@ class Misconfigured(Exception):
     """An address or a key with which no request can be made."""
 
 
+_KEY = re.compile(r"[!-~]*")
+"""What can stand in a header. An HTTP library that finds anything else there says so with the whole secret."""
+
+
 @dataclass(frozen=True)
 class ServerEvent:
     """One event of a stream. Its data stem from the journal, and texts in it from the script."""
@@ -46,13 +51,13 @@ class AirlockClient:
     """Speaks for one API key. Every method raises ServerAway and Refused, making one Misconfigured."""
 
     def __init__(self, url: str, api_key: str, transport: httpx.BaseTransport | None = None) -> None:
+        if not _KEY.fullmatch(api_key):
+            raise Misconfigured("AIRLOCK_API_KEY is no key: it has letters that no key has.")
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         try:
             self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, transport=transport)
         except httpx.InvalidURL as error:
             raise Misconfigured(f"AIRLOCK_URL is no address: {error}") from error
-        except UnicodeEncodeError:
-            raise Misconfigured("AIRLOCK_API_KEY is no key: it has letters that no key has.") from None
         self.url = url
 
     def __enter__(self) -> Self:
@@ -69,7 +74,7 @@ class AirlockClient:
         """Submit a script: what the 202 says. With the same key twice, the same evaluation."""
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         body = {"model_id": model_id, "script": script, "config": dict(config)}
-        return self._asked("POST", _EVALUATIONS, content=json.dumps(body), headers=_JSON | headers)
+        return self._named(self._asked("POST", _EVALUATIONS, content=json.dumps(body), headers=_JSON | headers))
 
     def list(self, *, status: str | None = None, limit: int = 20, cursor: str | None = None) -> Json:
         """A page of evaluations, newest first."""
@@ -107,7 +112,7 @@ class AirlockClient:
 
     def retry(self, evaluation_id: str) -> Json:
         """Submit it again as a new evaluation that names it."""
-        return self._ordered(evaluation_id, "retry", {})
+        return self._named(self._ordered(evaluation_id, "retry", {}))
 
     def delete(self, evaluation_id: str) -> None:
         """Delete script, output and transcript of one that has ended."""
@@ -137,13 +142,19 @@ class AirlockClient:
     def export(self, evaluation_id: str) -> Generator[bytes]:
         """Everything that is kept of it, as the bytes of one JSON document, piece by piece."""
         try:
-            with self._http.stream("GET", f"{_EVALUATIONS}/{evaluation_id}/export") as response:
+            with self._http.stream("GET", _path(evaluation_id, "export")) as response:
                 if response.is_error:
                     response.read()
                     raise _problem(response)
                 yield from response.iter_bytes()
         except httpx.HTTPError as error:
             raise ServerAway(f"{self.url} cannot be reached: {error}") from error
+
+    def _named(self, accepted: Json) -> Json:
+        """What a submission is answered, which names its evaluation."""
+        if not isinstance(accepted.get("evaluation_id"), str):
+            raise ServerAway(f"{self.url} is no Airlock: its answer names no evaluation.")
+        return accepted
 
     def _ordered(self, evaluation_id: str, order: str, body: Json, params: Json | None = None) -> Json:
         return self._asked(
@@ -168,7 +179,8 @@ _JSON = {"Content-Type": "application/json"}
 
 def _path(evaluation_id: str, part: str = "") -> str:
     """Whatever was typed for an id names one evaluation, and no other path of the server."""
-    return f"{_EVALUATIONS}/{quote(evaluation_id, safe='').replace('.', '%2E')}" + (f"/{part}" if part else "")
+    name = quote(evaluation_id, safe="", errors="replace").replace(".", "%2E")  # a shell passes on bytes of any kind
+    return f"{_EVALUATIONS}/{name}" + (f"/{part}" if part else "")
 
 
 def part_of(value: Mapping[str, Any], name: str) -> Json:

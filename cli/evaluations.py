@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tomllib
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from cli import presentation
-from cli.client import AirlockClient, Json, parts_of
+from cli.client import AirlockClient, Json, ServerAway, parts_of
 from cli.exit_codes import ExitCode, exit_code_of
-from cli.following import follow, payload_of, status_in
+from cli.following import follow, payload_of, status_in, status_named
 from cli.session import AsJson, EvaluationId, Failed, connection, tell
 from cli.terminal import OUT, print_json, untrusted
 from domain.lifecycle import Status, is_terminal
@@ -82,7 +83,7 @@ def logs(
                     stage = entry.get("stage")
                     tell(f"-- {stage} --")
                 print_json(entry) if as_json else OUT.print(presentation.line(entry))
-            cursor = str(page["next_cursor"])
+            cursor = str(page.get("next_cursor"))
 
 
 def result(evaluation_id: EvaluationId, *, as_json: AsJson = False) -> None:
@@ -105,7 +106,8 @@ def stop(
     with connection() as client:
         answer = client.stop(evaluation_id, reason, wait)
     _show_order(answer, as_json=as_json)
-    if wait is not None and not is_terminal(Status(answer["status"])):
+    ended = status_named(answer)
+    if wait is not None and (ended is None or not is_terminal(ended)):
         raise Failed("It is not confirmed yet; the stop stays in force.", ExitCode.UNAVAILABLE)
 
 
@@ -138,10 +140,13 @@ def retry(evaluation_id: EvaluationId, *, as_json: AsJson = False) -> None:
     print_json(accepted) if as_json else OUT.print(untrusted(str(accepted["evaluation_id"])))
 
 
-def delete(evaluation_id: EvaluationId) -> None:
+def delete(evaluation_id: EvaluationId, *, as_json: AsJson = False) -> None:
     """Delete script, output and transcript of one that has ended. That it was, stays."""
     with connection() as client:
         client.delete(evaluation_id)
+    if as_json:
+        print_json({"evaluation_id": evaluation_id, "deleted": True})
+        return
     tell(f"{evaluation_id} is deleted.")
 
 
@@ -159,7 +164,7 @@ def list_evaluations(
         print_json(page)
         return
     OUT.print(presentation.listing(page))
-    if page["next_cursor"]:
+    if page.get("next_cursor"):
         tell(f"More: --cursor {page['next_cursor']}")
 
 
@@ -179,7 +184,9 @@ def _follow(client: AirlockClient, evaluation_id: str, *, as_json: bool, until_a
 
 def _conclude(client: AirlockClient, evaluation_id: str, *, as_json: bool) -> int:
     report = client.status(evaluation_id)
-    ended = Status(report["status"])
+    ended = status_named(report)
+    if ended is None:
+        raise ServerAway(f"{client.url} names a status that this release does not know.")
     if not as_json:
         OUT.print(
             presentation.result(client.result(evaluation_id))
@@ -199,20 +206,22 @@ def _read(script: str) -> str:
         source = sys.stdin.buffer if script == "-" else Path(script).open("rb")  # noqa: SIM115 - closed below
         with source:
             content = source.read(MAX_SCRIPT_BYTES + 1)
-        text = content.decode("utf-8")
     except OSError as error:
         raise Failed(f"{script} cannot be read: {error.strerror}", ExitCode.USAGE) from error
-    except UnicodeDecodeError as error:
-        raise Failed(f"{script} is not UTF-8: {error.reason} at byte {error.start}", ExitCode.USAGE) from error
     if len(content) > MAX_SCRIPT_BYTES:
         raise Failed(f"{script} is larger than {MAX_SCRIPT_BYTES} bytes", ExitCode.USAGE)
-    return text
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Failed(f"{script} is not UTF-8: {error.reason} at byte {error.start}", ExitCode.USAGE) from error
 
 
 def _config(file: Path | None) -> dict[str, Any]:
     if file is None:
         return {}
     try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        config = tomllib.loads(file.read_text("utf-8"))
+        json.dumps(config, allow_nan=False)  # TOML knows dates and infinities, and JSON does not
+    except (OSError, ValueError, TypeError) as error:
         raise Failed(f"{file} cannot be used: {error}", ExitCode.USAGE) from error
+    return config

@@ -40,7 +40,8 @@ def follow(
             if has_ended:
                 return
             # What came between the end of that stream and this answer is in one more
-            has_ended = is_terminal(Status(client.status(evaluation_id)["status"]))
+            has_ended = status_named(client.status(evaluation_id)) in _ENDS
+            lost_since = None
         except (ServerAway, Refused) as error:
             lost_since = lost_since or time.monotonic()
             if not _may_pass(error) or time.monotonic() - lost_since > PATIENCE:
@@ -63,5 +64,10 @@ def payload_of(event: ServerEvent) -> Json:
 
 def status_in(event: ServerEvent) -> Status | None:
     """The status that an event announces. None where it announces none."""
-    word = payload_of(event).get("status") if event.kind == "status" else None
+    return status_named(payload_of(event)) if event.kind == "status" else None
+
+
+def status_named(answer: Json) -> Status | None:
+    """The status in an answer. None where it is one that this release does not know."""
+    word = answer.get("status")
     return Status(word) if word in set(Status) else None

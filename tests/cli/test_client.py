@@ -57,15 +57,12 @@ def test_an_address_that_is_none_is_said(url: str) -> None:
         AirlockClient(url, "").list()
 
 
-def test_a_key_with_letters_that_no_key_has_is_said() -> None:
-    with pytest.raises(Misconfigured):
-        AirlockClient("http://airlock.test", "schlüssel")
+@pytest.mark.parametrize("key", ["secret\r\nX-Other: 1", "sec ret", "sécret", "secret\x00", "secret\n"])
+def test_a_key_that_no_header_can_hold_is_neither_sent_nor_shown(key: str) -> None:
+    with pytest.raises(Misconfigured) as told:
+        AirlockClient("http://airlock.test", key)
 
-
-def test_a_key_that_would_begin_another_header_is_never_sent() -> None:
-    """Over a real connection: the transport of a test writes no headers."""
-    with pytest.raises(ServerAway), AirlockClient("http://127.0.0.1:9", "key\r\nX-Other: 1") as client:
-        client.list()
+    assert "ret" not in str(told.value)
 
 
 @pytest.mark.parametrize("typed", ["../keys", "a/b", "a?b=c", "a#b", "..", ".", "%2e%2e", "eval_\n", "é"])

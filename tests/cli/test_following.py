@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import httpx
 import pytest
 
@@ -98,3 +100,13 @@ def test_a_status_that_this_client_does_not_know_yet_does_not_end_it() -> None:
     server = Server(a_stream(an_event(1, "status", status="pondering"), LAST))
 
     assert len(server.followed()) == 2
+
+
+def test_patience_begins_anew_after_a_server_that_was_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    away = httpx.ConnectError("refused")
+    server = Server(a_stream(QUEUED), away, a_stream(END), away, a_stream(LAST))
+    minutes = iter(range(100))
+    clock = SimpleNamespace(monotonic=lambda: 50.0 * next(minutes))
+    monkeypatch.setattr(following, "time", clock)
+
+    assert [event.cursor for event in server.followed()] == ["c1", "c3"]
