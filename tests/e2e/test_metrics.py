@@ -16,7 +16,7 @@ from tests.dev_temporal import free_port
 from tests.e2e.stack import Stack
 from workflows.metric_page import SDK_METRICS
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 FAMILY = re.compile(r"^# TYPE (\S+) ", re.MULTILINE)
 SCRIPT = "def evaluate_model(model):\n    return model.generate('1 + 1')\n"
 

@@ -16,9 +16,11 @@ from domain.journal import EntryKind
 from domain.lifecycle import Status
 from tests.dev_temporal import free_port, temporal_binary
 from tests.e2e.stack import ROOT, Stack
+from tests.slices import slice_of
 from tests.storage.rows import ORDER
 
 pytestmark = pytest.mark.e2e
+on_one_loop = pytest.mark.asyncio(loop_scope="module")
 EXAMPLES = ROOT / "examples"
 ENDLESS = """import time
 
@@ -36,48 +38,52 @@ BOUND_SECONDS = 3.0
 """By when a stop is carried out even though a worker is dead; and twice that, because tests share the machine."""
 
 
-async def test_every_example_ends_as_it_says(stack: Stack) -> None:
+@on_one_loop
+async def test_every_example_ends_as_it_says(unbroken: Stack) -> None:
     examples = tomllib.loads((EXAMPLES / "examples.toml").read_text("utf-8"))["examples"]
 
     ids = [
-        await stack.submit(
+        await unbroken.submit(
             (EXAMPLES / example["file"]).read_text("utf-8"), EvaluationConfig.model_validate(example.get("config", {}))
         )
         for example in examples
     ]
-    records = await stack.ended(ids)
+    records = await unbroken.ended(ids)
 
     ends = [(record.status.value, record.cause.code if record.cause else None) for record in records]
     assert ends == [(example["status"], example.get("cause")) for example in examples]
-    assert await stack.buried()
+    assert await unbroken.buried()
 
 
+@on_one_loop
 @pytest.mark.parametrize("script", [ENDLESS, SPINNING], ids=["idle", "spinning"])
-async def test_a_journaled_stop_is_carried_out(stack: Stack, script: str) -> None:
-    evaluation_id = await running(stack, script)
+async def test_a_journaled_stop_is_carried_out(unbroken: Stack, script: str) -> None:
+    evaluation_id = await running(unbroken, script)
 
-    await stack.evaluations.order_stop(evaluation_id, ORDER, stack.now())
-    await stack.workflows.stop(evaluation_id, ORDER)
-    record = await stack.reached(evaluation_id, Status.STOPPED)
+    await unbroken.evaluations.order_stop(evaluation_id, ORDER, unbroken.now())
+    await unbroken.workflows.stop(evaluation_id, ORDER)
+    record = await unbroken.reached(evaluation_id, Status.STOPPED)
 
     assert record.cause is not None
     assert record.cause.message == ORDER.reason
-    assert await stack.buried()
+    assert await unbroken.buried()
 
 
-@pytest.mark.parametrize("words", [[], ["--input", '"enough"'], ["--input", '{"reason": "enough"}']])
-async def test_a_signal_from_the_temporal_cli_stops(stack: Stack, words: list[str]) -> None:
-    evaluation_id = await running(stack, ENDLESS)
+@on_one_loop
+@pytest.mark.parametrize("words", slice_of([["--input", '"enough"'], [], ["--input", '{"reason": "enough"}']], every=3))
+async def test_a_signal_from_the_temporal_cli_stops(unbroken: Stack, words: list[str]) -> None:
+    evaluation_id = await running(unbroken, ENDLESS)
 
-    command = [temporal_binary(), "workflow", "signal", "--address", stack.temporal_address, "-w", evaluation_id]
+    command = [temporal_binary(), "workflow", "signal", "--address", unbroken.temporal_address, "-w", evaluation_id]
     await asyncio.to_thread(subprocess.run, [*command, "--name", "emergency_stop", *words], check=True)
-    record = await stack.reached(evaluation_id, Status.STOPPED)
+    record = await unbroken.reached(evaluation_id, Status.STOPPED)
 
     assert record.cause is not None
     assert record.cause.message == ("enough" if words else "emergency stop")
-    assert await stack.buried()
+    assert await unbroken.buried()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dead", [["orchestrator"], ["temporal"], ["orchestrator", "records"]])
 async def test_a_journaled_stop_works_while_others_are_dead(stack: Stack, dead: list[str]) -> None:
     evaluation_id = await running(stack, ENDLESS)
@@ -93,6 +99,7 @@ async def test_a_journaled_stop_works_while_others_are_dead(stack: Stack, dead: 
     assert (await stack.reached(evaluation_id, Status.STOPPED)).cause is not None
 
 
+@pytest.mark.slow
 async def test_a_frozen_execution_worker_cannot_keep_a_run_alive(stack: Stack) -> None:
     evaluation_id = await running(stack, ENDLESS)
     stack.freeze("execution")
@@ -104,28 +111,33 @@ async def test_a_frozen_execution_worker_cannot_keep_a_run_alive(stack: Stack) -
     assert (await stack.reached(evaluation_id, Status.STOPPED)).cause is not None
 
 
-async def test_a_submission_that_died_before_its_workflow_is_started_by_the_sweep(stack: Stack) -> None:
-    evaluation_id = await stack.submit("print('here')\n", workflow=False)
+@pytest.mark.slow
+@on_one_loop
+async def test_a_submission_that_died_before_its_workflow_is_started_by_the_sweep(unbroken: Stack) -> None:
+    evaluation_id = await unbroken.submit("print('here')\n", workflow=False)
 
-    assert (await stack.reached(evaluation_id, Status.COMPLETED)).report is not None
+    assert (await unbroken.reached(evaluation_id, Status.COMPLETED)).report is not None
 
 
-async def test_a_terminated_workflow_leaves_no_run_and_no_open_row(stack: Stack) -> None:
-    evaluation_id = await running(stack, ENDLESS)
+@pytest.mark.slow
+@on_one_loop
+async def test_a_terminated_workflow_leaves_no_run_and_no_open_row(unbroken: Stack) -> None:
+    evaluation_id = await running(unbroken, ENDLESS)
 
-    await stack.client.get_workflow_handle(evaluation_id).terminate("in anger")
-    record = await stack.reached(evaluation_id, Status.ERROR)
+    await unbroken.client.get_workflow_handle(evaluation_id).terminate("in anger")
+    record = await unbroken.reached(evaluation_id, Status.ERROR)
 
     assert record.cause is not None
     assert record.cause.code == "workflow_lost"
-    assert await stack.buried()
+    assert await unbroken.buried()
 
 
-async def test_output_and_stages_are_in_the_journal(stack: Stack) -> None:
-    evaluation_id = await stack.submit("def evaluate_model(model):\n    print('words', flush=True)\n    return 1\n")
-    await stack.reached(evaluation_id, Status.COMPLETED)
+@on_one_loop
+async def test_output_and_stages_are_in_the_journal(unbroken: Stack) -> None:
+    evaluation_id = await unbroken.submit("def evaluate_model(model):\n    print('words', flush=True)\n    return 1\n")
+    await unbroken.reached(evaluation_id, Status.COMPLETED)
 
-    entries = await stack.journal.read(evaluation_id)
+    entries = await unbroken.journal.read(evaluation_id)
 
     words = [entry.run for entry in entries if entry.kind is EntryKind.LOG and entry.payload["text"] == "words"]
     assert words == [f"{evaluation_id}-trial-1", f"{evaluation_id}-execution"]
@@ -141,6 +153,7 @@ async def running(stack: Stack, script: str) -> str:
     return evaluation_id
 
 
+@pytest.mark.slow
 async def test_a_worker_serves_metrics_and_logs_one_object_a_line(stack: Stack) -> None:
     address = f"127.0.0.1:{free_port()}"
     stack.parts["records"].environment["AIRLOCK_METRICS_ADDRESS"] = address

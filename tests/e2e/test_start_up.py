@@ -21,6 +21,7 @@ from sandbox.environment_description import describe_environment
 from storage.database import migrate
 from tests.dev_temporal import dev_temporal, free_port
 from tests.e2e.parts import ROOT
+from tests.slices import slice_of
 from tests.storage.conftest import a_schema
 from tests.storage.database_users import Users, database_users
 from workflows.client import Workflows, connect
@@ -90,9 +91,10 @@ def refusal(command: list[str], environments: Path, **settings: str) -> str:
     return " ".join(done.stderr.split())  # the command line breaks its lines
 
 
-@pytest.mark.parametrize("command", [API, RECORDS, SETUP], ids=lambda each: each[0])
+@pytest.mark.parametrize("command", slice_of([API, RECORDS, SETUP], every=3), ids=lambda each: each[0])
 @pytest.mark.parametrize(
-    "url", ["nonsense", "mongodb://localhost/airlock", "mysql://localhost/a", "postgresql://h:x/a"]
+    "url",
+    slice_of(["nonsense", "mongodb://localhost/airlock", "mysql://localhost/a", "postgresql://h:x/a"], every=4),
 )
 def test_what_is_no_database_is_refused(temporal: str, environments: Path, command: list[str], url: str) -> None:
     told = refusal(command, environments, database_url=url, temporal_address=temporal)
@@ -101,7 +103,7 @@ def test_what_is_no_database_is_refused(temporal: str, environments: Path, comma
     assert url not in told  # it may hold a password
 
 
-@pytest.mark.parametrize("command", [API, RECORDS, SETUP], ids=lambda each: each[0])
+@pytest.mark.parametrize("command", slice_of([API, RECORDS, SETUP], every=3), ids=lambda each: each[0])
 def test_a_database_that_is_away_is_named_as_such(temporal: str, environments: Path, command: list[str]) -> None:
     url = f"postgresql://nobody:secret@127.0.0.1:{free_port()}/airlock"
 
@@ -111,7 +113,7 @@ def test_a_database_that_is_away_is_named_as_such(temporal: str, environments: P
     assert "secret" not in told
 
 
-@pytest.mark.parametrize("command", [API, RECORDS], ids=lambda each: each[0])
+@pytest.mark.parametrize("command", slice_of([API, RECORDS], every=3), ids=lambda each: each[0])
 def test_without_tables_it_says_what_to_run(
     temporal: str, environments: Path, tmp_path: Path, command: list[str]
 ) -> None:
@@ -120,7 +122,7 @@ def test_without_tables_it_says_what_to_run(
     assert "run `airlock admin setup`" in refusal(command, environments, database_url=url, temporal_address=temporal)
 
 
-@pytest.mark.parametrize("command", [API, RECORDS, SETUP], ids=lambda each: each[0])
+@pytest.mark.parametrize("command", slice_of([API, RECORDS, SETUP], every=3), ids=lambda each: each[0])
 def test_a_newer_schema_is_refused(temporal: str, environments: Path, database: str, command: list[str]) -> None:
     engine = create_engine(database)
     with engine.begin() as connection:
@@ -134,7 +136,7 @@ def test_a_newer_schema_is_refused(temporal: str, environments: Path, database: 
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("command", [API, RECORDS], ids=lambda each: each[0])
+@pytest.mark.parametrize("command", slice_of([API, RECORDS], every=3), ids=lambda each: each[0])
 def test_a_user_with_too_few_rights_is_told_which(
     temporal: str, environments: Path, users: Users, command: list[str]
 ) -> None:
@@ -151,7 +153,9 @@ def test_a_user_who_owns_nothing_cannot_set_up(temporal: str, environments: Path
     assert "owner of its tables" in told
 
 
-@pytest.mark.parametrize("command", [API, RECORDS, ["worker", "--role", "orchestrator"]], ids=lambda each: each[-1])
+@pytest.mark.parametrize(
+    "command", slice_of([API, RECORDS, ["worker", "--role", "orchestrator"]], every=3), ids=lambda each: each[-1]
+)
 def test_a_namespace_without_search_attributes_is_refused(
     temporal: str, environments: Path, database: str, bare_namespace: str, command: list[str]
 ) -> None:
@@ -163,7 +167,7 @@ def test_a_namespace_without_search_attributes_is_refused(
     assert "airlock admin setup" in told
 
 
-@pytest.mark.parametrize("command", [API, RECORDS], ids=lambda each: each[0])
+@pytest.mark.parametrize("command", slice_of([API, RECORDS], every=3), ids=lambda each: each[0])
 def test_a_missing_namespace_is_refused(temporal: str, environments: Path, database: str, command: list[str]) -> None:
     own = {"database_url": database, "temporal_address": temporal, "temporal_namespace": "elsewhere"}
 

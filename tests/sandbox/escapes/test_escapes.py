@@ -1,4 +1,7 @@
-"""Every hostile script in every sandbox of this machine, run for real, several at once, beside honest runs."""
+"""Every hostile script in every sandbox of this machine, run for real, several at once, beside honest runs.
+
+Every day a few of each group are tried; all of them by `make nightly`, and by `airlock doctor`.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,12 @@ from sandbox.escape_oracle import CaseResult
 from sandbox.escape_suite import EscapeSuite
 from tests.sandbox.escapes.backstage import Backstage, backstage
 from tests.sandbox.escapes.conftest import BACKENDS
+from tests.slices import first_of_each
 
 CASES = {case.name: case for case in read_cases()}
+EVERY_DAY = first_of_each((case.name for case in CASES.values() if not case.slow), 2)
 TRIALS = [
-    pytest.param(backend, name, id=f"{backend}-{name}", marks=[pytest.mark.slow] if case.slow else [])
+    pytest.param(backend, name, id=f"{backend}-{name}", marks=[] if name in EVERY_DAY else [pytest.mark.slow])
     for backend in BACKENDS
     for name, case in CASES.items()
     if case.concerns(backend)

@@ -13,6 +13,7 @@ from sandbox.escape_cases import read_case
 from sandbox.escape_suite import EscapeSuite
 from tests.sandbox.escapes.backstage import Backstage, backstage
 from tests.sandbox.escapes.conftest import BACKENDS, assert_honest
+from tests.slices import slice_of
 
 HERE = Path(__file__).parent
 CASES = {file.stem: read_case(file) for file in sorted((HERE / "honest").glob("*.honest"))}
@@ -31,7 +32,7 @@ async def runs(
 
 @on_one_loop
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", slice_of(CASES, every=8))
 async def test_an_honest_script_gets_its_right_result(runs: Backstage, backend: str, name: str):
     assert_honest(await runs.result(backend, name))
 
