@@ -8,11 +8,11 @@ import gc
 import sys
 from collections.abc import Sequence
 
-from worker.logs import configure_logs
 from worker.process import work
 from worker.roles import Role
 from worker.settings import BadSettings, read_settings
 from worker.start_up import CannotStart
+from workflows.logs import configure_logs
 
 CANNOT_START = 2
 """Exit code: starting it again helps only after somebody has done what the message says."""

@@ -13,12 +13,12 @@ from domain.limits import MAX_SCRIPT_BYTES, ModelLimits
 from domain.runs import Backend, RunPurpose, RunRequest
 from sandbox.port import RunEvent
 from storage.catalogues import CatalogueError, load_environments
-from worker.logs import configure_logs
 from worker.model_providers.budget import BudgetedModel
 from worker.model_providers.mock import MockProvider
 from worker.sandbox_choice import chosen
 from worker.settings import WorkerSettings
 from worker.start_up import CannotStart
+from workflows.logs import configure_logs
 
 LEAST_LEVEL = 1
 """Whoever runs a script by hand sees in the report how it was isolated."""
