@@ -18,6 +18,7 @@ PlatformError                          code                   another attempt ma
 |   `-- AnalysisTimeout                analysis_timeout       yes: likewise
 |-- StorageUnavailable                 storage_unavailable    yes
 |-- WorkflowsUnavailable               workflows_unavailable  yes: Temporal is away
+|   `-- QueueUnavailable               queue_unavailable      yes: the queue before it is away
 |-- WorkflowLost                       workflow_lost          no: it has left without an end
 `-- StopUnconfirmed                    stop_unconfirmed       no: somebody has to look
 """
@@ -148,6 +149,12 @@ class WorkflowsUnavailable(PlatformError):
 
     code = "workflows_unavailable"
     retryable = True
+
+
+class QueueUnavailable(WorkflowsUnavailable):
+    """The queue through which workflows are started does not answer, or refuses us."""
+
+    code = "queue_unavailable"
 
 
 class WorkflowLost(PlatformError):

@@ -194,6 +194,14 @@ SWEPT = Metric(
         Label(name="chore", words=("start_forgotten", "end_overdue", "repeat_stops", "end_departed", "delete_expired")),
     ),
 )
+INTAKE_MESSAGES = Metric(
+    name="airlock_intake_messages",
+    kind=Kind.COUNTER,
+    meaning="Messages of the queue that an intake has dealt with. `known`: their workflow was there already; "
+    "`given_back`, `left`: they come again.",
+    served_by="intake",
+    labels=(Label(name="result", words=("started", "known", "buried", "given_back", "left")),),
+)
 RUNS_REAPED = Metric(
     name="airlock_runs_reaped",
     kind=Kind.COUNTER,
@@ -254,6 +262,7 @@ METRICS = (
     EVALUATIONS_OPEN,
     QUEUE_AGE_SECONDS,
     SWEPT,
+    INTAKE_MESSAGES,
     RUNS_REAPED,
     RUNS_UNKILLABLE,
     PATROLS,

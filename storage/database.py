@@ -93,6 +93,10 @@ class Database:
         """Raise StorageUnavailable unless the database answers and has our tables."""
         await self.read(_touch)
 
+    async def reconnect(self) -> None:
+        """Let idle connections go, so that whatever comes next is asked by new ones."""
+        await asyncio.to_thread(self.engine.dispose)
+
     async def _performed(self, threads: ThreadPoolExecutor, engine: Engine, work: Callable[[Connection], T]) -> T:
         def performed() -> T:
             with _translated(), engine.begin() as connection:

@@ -80,6 +80,13 @@ class Evaluations:
         """Evaluations that were accepted longer ago than this, and whose workflow nobody has started: oldest first."""
         return await self._database.read(submissions.unstarted, self._now() - older_than, limit)
 
+    async def unstarted_one(self, evaluation_id: str) -> Evaluation | None:
+        """One evaluation whose workflow nobody has started. None where somebody has, or where it has ended.
+
+        Raises RecordMissing.
+        """
+        return await self._database.read(submissions.unstarted_one, evaluation_id)
+
     async def find(self, evaluation_id: str, tenant: str | None = None) -> EvaluationRecord | None:
         """The record. None where there is none, or where it is not the named tenant's."""
         conditions = [evaluations.c.evaluation_id == evaluation_id]

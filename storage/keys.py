@@ -80,6 +80,10 @@ class ApiKeys:
             models=None if row.models is None else frozenset(row.models),
         )
 
+    async def valid(self, key_ids: frozenset[str]) -> frozenset[str]:
+        """Those of the keys that were not revoked."""
+        return await self._database.read(_valid, key_ids)
+
     async def revoke(self, key_id: str) -> bool:
         """Make a key worthless. False where there is no such key, or it was revoked before."""
         return await self._database.write(_revoke, key_id, datetime.now(UTC))
@@ -92,6 +96,11 @@ def _insert(connection: Connection, row: dict[str, Any]) -> None:
 def _find(connection: Connection, digest: str) -> Row[Any] | None:
     query = select(api_keys).where(api_keys.c.secret_sha256 == digest, api_keys.c.revoked_at.is_(None))
     return connection.execute(query).one_or_none()
+
+
+def _valid(connection: Connection, key_ids: frozenset[str]) -> frozenset[str]:
+    query = select(api_keys.c.key_id).where(api_keys.c.key_id.in_(sorted(key_ids)), api_keys.c.revoked_at.is_(None))
+    return frozenset(connection.execute(query).scalars())
 
 
 def _revoke(connection: Connection, key_id: str, at: datetime) -> bool:

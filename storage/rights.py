@@ -48,6 +48,12 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = MappingProxyType(
             Right(table="blobs", insert=True, delete=True, update=("size",)),
             Right(table="idempotency", insert=True, delete=True),
             Right(table="api_keys"),
+            Right(table="connections", insert=True, delete=True, update=("pusher", "pushed_until")),
+            Right(table="subscriptions", insert=True, delete=True, update=("place",)),
+        ),
+        "intake": (
+            # It starts what was accepted, and says so; it reads no script
+            Right(table="evaluations", update=("workflow_started_at",)),
         ),
         "validation": (
             # Closest to untrusted code: reads scripts, tells how far a review is

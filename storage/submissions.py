@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from domain.errors import RecordMissing
 from domain.evaluation import Evaluation, ScriptRef
 from domain.lifecycle import TERMINAL, Status
 from storage.blobs import keep
@@ -73,6 +74,14 @@ def unstarted(connection: Connection, before: datetime, limit: int) -> list[Eval
         .limit(limit)
     )
     return [_evaluation_of(row) for row in connection.execute(query)]
+
+
+def unstarted_one(connection: Connection, evaluation_id: str) -> Evaluation | None:
+    """The same for one. Raises RecordMissing."""
+    row = found(connection, evaluations.c.evaluation_id == evaluation_id)
+    if row is None:
+        raise RecordMissing("there is no such evaluation")
+    return None if row.workflow_started_at is not None or row.status in TERMINAL else _evaluation_of(row)
 
 
 def _claimed(connection: Connection, evaluation: Evaluation, repeats: Idempotency) -> str | None:

@@ -133,3 +133,24 @@ api_keys = Table(
     UniqueConstraint("secret_sha256"),
     Index("ix_api_keys_tenant", "tenant"),
 )
+
+connections = Table(
+    "connections",
+    metadata,
+    Column("connection_id", String(128), primary_key=True),  # named by the gateway that holds it
+    Column("tenant", String(100), nullable=False),
+    Column("key_id", String(40), nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("pusher", String(200)),  # who pushes to it, and until when nobody else does
+    Column("pushed_until", Moment),
+    Index("ix_connections_key", "key_id", "expires_at"),
+)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("connection_id", String(128), ForeignKey("connections.connection_id", ondelete="CASCADE"), primary_key=True),
+    Column("evaluation_id", String(31), ForeignKey("evaluations.evaluation_id"), primary_key=True),
+    Column("tenant", String(100), nullable=False),
+    Column("place", Integer, nullable=False),  # the last entry of its journal that was told
+)

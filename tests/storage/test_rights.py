@@ -105,6 +105,14 @@ FORBIDDEN: Mapping[str, tuple[str, ...]] = {
         "INSERT INTO api_keys VALUES ('k', 't', '', '', '', null, now(), null)",
         "UPDATE api_keys SET scopes = 'submit'",
     ),
+    "intake": (
+        "SELECT * FROM blobs",
+        "SELECT * FROM journal",
+        "UPDATE evaluations SET status = 'completed'",
+        "UPDATE evaluations SET policy = '{}'",
+        "INSERT INTO journal VALUES ('e', 1, 't', now(), 'log', '', null, null, '')",
+        "SELECT * FROM connections",
+    ),
     "validation": (
         "INSERT INTO blobs VALUES ('t', 's', 1, '')",
         "UPDATE blobs SET content = ''",

@@ -35,9 +35,9 @@ async def test_a_newer_schema_is_refused(database: Database) -> None:
 
 
 async def test_an_older_schema_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "_ours", lambda: ("0003", frozenset({"0001", "0002", "0003"})))
+    monkeypatch.setattr(schema, "_ours", lambda: ("0004", frozenset({"0001", "0002", "0003", "0004"})))
 
-    with pytest.raises(SchemaMismatch, match="0002, older than 0003"):
+    with pytest.raises(SchemaMismatch, match="0003, older than 0004"):
         await require_schema(database)
 
 
