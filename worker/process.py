@@ -13,7 +13,7 @@ from temporalio.worker import Worker
 
 from worker.roles import Role
 from worker.settings import WorkerSettings
-from worker.start_up import connected, metered
+from worker.start_up import connected, metered, traced
 from worker.wiring import Assembly, Wiring
 
 READY_EVERY = 0.02
@@ -31,8 +31,11 @@ async def work(roles: Sequence[Role], settings: WorkerSettings) -> None:
     _forget(settings.ready_file)
     async with AsyncExitStack() as lifetimes:
         instruments = metered(settings)
-        client = await connected(settings)
-        assembly = await Wiring(settings, client, lifetimes, instruments).assemble(roles)
+        traces = traced(settings, "-".join(["worker", *roles]))
+        if traces is not None:
+            lifetimes.push_async_callback(asyncio.to_thread, traces.close)
+        client = await connected(settings, traces)
+        assembly = await Wiring(settings, client, lifetimes, instruments, traces).assemble(roles)
         lifetimes.callback(_forget, settings.ready_file)
         await _serve(assembly, settings.ready_file, told_to_leave)
     log.info("worker_left", roles=[role.value for role in roles])

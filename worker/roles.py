@@ -24,6 +24,8 @@ class Role(StrEnum):
     """Runs what the review let pass. The only one with the models' credentials."""
     RECORDS = "records"
     """Writes down what the workflows decide, and sweeps up what was left lying."""
+    INTAKE = "intake"
+    """Takes accepted evaluations from a queue of AWS and starts their workflows. Sees no script either."""
     MONITOR = "monitor"
     """Kills what was told to stop and reaps what nobody owns. Never in the process whose runs it watches."""
 
@@ -31,7 +33,8 @@ class Role(StrEnum):
 class Work(Value):
     """What a role takes from its queue."""
 
-    task_queue: str
+    task_queue: str | None = None
+    """None: it takes nothing from Temporal."""
     activities: tuple[str, ...] = ()
     """Their names in Temporal. None: the role performs workflows."""
     slots: Slots | None = None
@@ -52,6 +55,7 @@ WORK: Mapping[Role, Work] = MappingProxyType(
             activities=("record_status", "record_stop", "conclude"),
             slots="record_slots",
         ),
+        Role.INTAKE: Work(),
         Role.MONITOR: Work(task_queue=task_queues.MONITOR, activities=("kill_run",), slots="kill_slots"),
     }
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AliasChoices, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.retention import Days
@@ -25,7 +25,9 @@ class BadSettings(Exception):
 class WorkerSettings(BaseSettings):
     """Everything a worker process is told from outside. What is not valid together does not validate."""
 
-    model_config = SettingsConfigDict(env_prefix="AIRLOCK_", env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="AIRLOCK_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+    )
 
     database_url: str = Field(
         min_length=1,
@@ -122,8 +124,30 @@ class WorkerSettings(BaseSettings):
         default=0.5, ge=0.1, le=1, description="Seconds between the monitor's looks: with 2 s of patience, 3 s in all."
     )
 
+    queue_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="The queue (SQS) that `intake` takes accepted evaluations from.",
+    )
+    dead_letter_queue_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="Where `intake` puts messages that it cannot take, with the reason. Needed with AIRLOCK_QUEUE_URL.",
+    )
+    aws_region: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("AIRLOCK_AWS_REGION", "AWS_REGION"),
+        description="Region of the queue. The default is what AWS itself tells its containers.",
+    )
+
     metrics_address: Address | None = Field(
         default=None, description="host:port where Prometheus finds the SDK's metrics. None: they are not served."
+    )
+    traces_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="URL to which traces are sent (OTLP over HTTP, as http://collector:4318/v1/traces). None: there "
+        "are none, and nothing of OpenTelemetry is loaded.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="The least severity that is logged. INFO tells of each run, DEBUG of each attempt."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import ProgrammingError
 from temporalio.client import Client
@@ -16,6 +17,9 @@ from worker.settings import WorkerSettings
 from workflows.client import connect
 from workflows.metrics import Instruments, MetricsUnservable, serve_metrics
 from workflows.namespace import NamespaceUnprepared, require_prepared
+
+if TYPE_CHECKING:
+    from workflows.traces import Traces
 
 
 class CannotStart(Exception):
@@ -32,10 +36,20 @@ def metered(settings: WorkerSettings) -> Instruments:
         raise CannotStart(str(error)) from error
 
 
-async def connected(settings: WorkerSettings) -> Client:
+def traced(settings: WorkerSettings, process: str) -> Traces | None:
+    """What traces this process; None where nobody wants it, and then nothing of OpenTelemetry is loaded."""
+    if settings.traces_endpoint is None:
+        return None
+    from workflows.traces import exporting  # noqa: PLC0415
+
+    return exporting(settings.traces_endpoint, process)
+
+
+async def connected(settings: WorkerSettings, traces: Traces | None = None) -> Client:
     """A client of Temporal. Raises CannotStart where it is away, or lacks the namespace or search attributes."""
     try:
-        client = await connect(settings.temporal_address, settings.temporal_namespace)
+        interceptors = [traces.interceptor] if traces else []
+        client = await connect(settings.temporal_address, settings.temporal_namespace, interceptors=interceptors)
         await require_prepared(client)
     except NamespaceUnprepared as error:
         raise CannotStart(str(error)) from error

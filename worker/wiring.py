@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from storage.oversight import Oversight
     from worker.acts import Acts
     from workflows.client import Workflows
+    from workflows.traces import Traces
 
 Chore = Callable[[], Coroutine[Any, Any, None]]
 
@@ -52,12 +53,14 @@ class Wiring:
         client: Client,
         lifetimes: AsyncExitStack,
         instruments: Instruments | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self._settings = settings
         self._client = client
         self._lifetimes = lifetimes
         self._roles: Sequence[Role] = ()
         self._instruments = instruments or Instruments()
+        self._traces = traces
         self._database: Database | None = None
         self._environments: Mapping[str, Environment] | None = None
         self._sandboxes: dict[RunPurpose, Sandbox] = {}
@@ -77,17 +80,20 @@ class Wiring:
                     workers.append(self._worker(role, await self._execution()))
                 case Role.RECORDS:
                     workers.append(self._worker(role, await self._records(chores)))
+                case Role.INTAKE:
+                    chores.append(await self._intake())
                 case Role.MONITOR:
                     workers.append(self._worker(role, await self._monitor(chores)))
         return Assembly(tuple(workers), tuple(chores))
 
     def _orchestrator(self) -> Worker:
+        from workflows import task_queues  # noqa: PLC0415
         from workflows.evaluation import EvaluationWorkflow  # noqa: PLC0415
 
         settings = self._settings
         return Worker(
             self._client,
-            task_queue=WORK[Role.ORCHESTRATOR].task_queue,
+            task_queue=task_queues.WORKFLOWS,
             workflows=[EvaluationWorkflow],
             sticky_queue_schedule_to_start_timeout=timedelta(seconds=settings.sticky_seconds),
             graceful_shutdown_timeout=timedelta(seconds=settings.grace_seconds),
@@ -95,6 +101,7 @@ class Wiring:
 
     def _worker(self, role: Role, activities: Sequence[Callable[..., Any]]) -> Worker:
         work, settings = WORK[role], self._settings
+        assert work.task_queue is not None
         assert work.slots is not None
         throttle = timedelta(seconds=settings.heartbeat_throttle_seconds)
         return Worker(
@@ -188,6 +195,26 @@ class Wiring:
             chores.append(lambda: gauges.run(self._settings.sweep_seconds))
         return (keeping.record_status, keeping.record_stop, keeping.conclude)
 
+    async def _intake(self) -> Chore:
+        from storage.evaluations import Evaluations  # noqa: PLC0415
+        from worker.intake import Intake  # noqa: PLC0415
+        from workflows.aws.intake_queue import IntakeQueue  # noqa: PLC0415
+        from workflows.aws.signed_http import signing  # noqa: PLC0415
+
+        settings = self._settings
+        needed = {
+            "AIRLOCK_QUEUE_URL": settings.queue_url,
+            "AIRLOCK_DEAD_LETTER_QUEUE_URL": settings.dead_letter_queue_url,
+            "AIRLOCK_AWS_REGION": settings.aws_region,
+        }
+        if missing := [name for name, value in needed.items() if not value]:
+            raise CannotStart(f"The role intake needs {' and '.join(missing)}.")
+        http = await self._lifetimes.enter_async_context(signing(needed["AIRLOCK_AWS_REGION"] or "", "sqs"))
+        queue = IntakeQueue(http, settings.queue_url or "", settings.dead_letter_queue_url)
+        evaluations = Evaluations(await self._open_database())
+        intake = Intake(queue, evaluations, self._workflows(), instruments=self._instruments, traces=self._traces)
+        return intake.run
+
     async def _monitor(self, chores: list[Chore]) -> Sequence[Callable[..., Any]]:
         from activities.run_kill import RunKill  # noqa: PLC0415
         from storage.journal import Journal  # noqa: PLC0415
@@ -252,6 +279,10 @@ class Wiring:
 
     async def _sandbox(self, purpose: RunPurpose, minimum: int) -> Sandbox:
         sandbox = await self._bare_sandbox(purpose, minimum)
+        if self._traces is not None:
+            from worker.traced_sandbox import TracedSandbox  # noqa: PLC0415
+
+            sandbox = TracedSandbox(sandbox, self._traces)
         if self._settings.metrics_address is None:
             return sandbox
         from storage.oversight import Oversight  # noqa: PLC0415

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.client import (
     Client,
+    Interceptor,
     WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowQueryFailedError,
@@ -39,24 +40,34 @@ SETTLE_SECONDS = 0.05
 EvaluationHandle = WorkflowHandle[EvaluationWorkflow, EvaluationEnd]
 
 
-async def connect(address: str, namespace: str, *, lazy: bool = False) -> Client:
+async def connect(
+    address: str, namespace: str, *, lazy: bool = False, interceptors: Sequence[Interceptor] = ()
+) -> Client:
     """One client for a process. `lazy`: connect with the first call; such a client can't host a worker.
 
     Raises WorkflowsUnavailable.
     """
     with _translated():
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return await Client.connect(address, namespace=namespace, data_converter=pydantic_data_converter, lazy=lazy)
+            return await Client.connect(
+                address,
+                namespace=namespace,
+                data_converter=pydantic_data_converter,
+                lazy=lazy,
+                interceptors=interceptors,
+            )
 
 
 @asynccontextmanager
-async def visiting(address: str, namespace: str, *, lazy: bool = False) -> AsyncGenerator[Workflows]:
+async def visiting(
+    address: str, namespace: str, *, lazy: bool = False, interceptors: Sequence[Interceptor] = ()
+) -> AsyncGenerator[Workflows]:
     """The workflows, for a process that ends soon after. `lazy`: connect with the first call.
 
     A client has no end of its own, and an interpreter that exits while one lives may crash: in 24-48 % of exits under
     load, and in none once it was dropped and collected.
     """
-    workflows = Workflows(await connect(address, namespace, lazy=lazy))
+    workflows = Workflows(await connect(address, namespace, lazy=lazy, interceptors=interceptors))
     try:
         yield workflows
     finally:
