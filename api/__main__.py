@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 
-import structlog
 from sqlalchemy.exc import ProgrammingError
 
 from api.app import create_app
 from api.server import Server
 from api.settings import ApiSettings, BadSettings, read_settings
-from api.wiring import opened
+from api.wiring import opened, pushing, tracing
 from detection.policy_file import PolicyError
 from domain.errors import PlatformError
 from storage.catalogues import CatalogueError
 from storage.database import UnknownDatabase
 from storage.rights import RightsMissing
 from storage.schema import SchemaMismatch
+from workflows.logs import configure_logs
 from workflows.metrics import Instruments, MetricsUnservable, serve_metrics
 from workflows.namespace import NamespaceUnprepared
 
@@ -40,7 +39,7 @@ def main() -> int:
     """Serve until a signal. The exit code tells whether it could start."""
     try:
         settings = read_settings()
-        _log_as_json(settings.log_level)
+        configure_logs(settings.log_level)
         asyncio.run(_serve(settings))
     except _SAYS_WHAT_TO_DO as error:
         return _refused(str(error))
@@ -53,25 +52,10 @@ def main() -> int:
 
 async def _serve(settings: ApiSettings) -> None:
     instruments = serve_metrics(settings.metrics_address) if settings.metrics_address else Instruments()
-    async with opened(settings) as services:
-        app = create_app(services, settings.api_app, instruments)
-        await Server(app, settings.host, settings.port).serve()
-
-
-def _log_as_json(level: str) -> None:
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
+    async with tracing(settings, "api") as traces, opened(settings, traces) as services:
+        app = create_app(services, settings.api_app, instruments, traces)
+        async with pushing(services):
+            await Server(app, settings.host, settings.port).serve()
 
 
 def _refused(sentence: str) -> int:

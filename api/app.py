@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import APIRouter, FastAPI
 from fastapi_offline import FastAPIOffline
@@ -17,6 +17,9 @@ from api.request_context import RequestContext
 from api.services import Services
 from domain.limits import MAX_REQUEST_BYTES
 from workflows.metrics import Instruments
+
+if TYPE_CHECKING:
+    from workflows.traces import Traces
 
 TITLE = "Airlock"
 VERSION = "1"
@@ -35,6 +38,8 @@ def create_app(
     services: Services,
     which: Literal["all", "requests", "streams"] = "all",
     instruments: Instruments | None = None,
+    traces: Traces | None = None,
+    more: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """An app that serves with `services`, whose lifetimes are the caller's."""
     app = FastAPIOffline(  # its documentation page loads nothing from anywhere else
@@ -46,11 +51,15 @@ def create_app(
         default_response_class=AsciiJson,
     )
     app.state.services = services
-    for router in _ROUTERS[which]:
+    for router in (*_ROUTERS[which], *more):
         app.include_router(router)
     problems.install(app)
     app.add_middleware(BodyLimit, max_bytes=MAX_REQUEST_BYTES)
     app.add_middleware(RequestContext)
+    if traces is not None:
+        from api.tracing import Traced  # noqa: PLC0415 - it loads OpenTelemetry
+
+        app.add_middleware(Traced, traces=traces)
     app.add_middleware(Measured, instruments=instruments or Instruments())  # added last: the outermost
 
     def openapi() -> dict[str, Any]:

@@ -131,7 +131,9 @@ async def _what_came_of_it(
     """The status after a while, and the order that holds. The order is kept: nothing here makes it a failure."""
     try:
         if wait:
-            await wait_for_end(services.journal, services.feed, record, wait)
+            await wait_for_end(
+                services.journal, services.feed, record, min(wait, services.settings.longest_wait_seconds)
+            )
         now = await services.evaluations.find(record.evaluation_id, record.tenant)
     except StorageUnavailable:
         log.warning("stop_not_followed", evaluation_id=record.evaluation_id)

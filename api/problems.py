@@ -89,7 +89,7 @@ async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:  # noqa:
 
 async def _answer(connection: HTTPConnection, error: Exception) -> AsciiJson:
     """The answer to a request, or to the handshake of a WebSocket: there Starlette sends it as a denial."""
-    problem = _problem_of(error)
+    problem = problem_of(error)
     if problem.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         problem.headers = {"Allow": ", ".join(_methods_at(connection)) or "GET"}  # the documentation's own pages
     request_id = str(connection.scope.get("airlock.request_id", ""))
@@ -102,7 +102,8 @@ def _methods_at(connection: HTTPConnection) -> list[str]:
     return sorted(method.upper() for method in connection.app.openapi()["paths"].get(pattern, {}))
 
 
-def _problem_of(error: Exception) -> Problem:
+def problem_of(error: Exception) -> Problem:
+    """What a client is told of an error."""
     match error:
         case Problem():
             return error

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from limits import parse
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AliasChoices, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.limits import BOUNDS, Bound, OperatorLimits
@@ -25,7 +25,9 @@ class BadSettings(Exception):
 class ApiSettings(BaseSettings):
     """Everything an API process is told from outside. What is not valid together does not validate."""
 
-    model_config = SettingsConfigDict(env_prefix="AIRLOCK_", env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="AIRLOCK_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+    )
 
     database_url: str = Field(
         min_length=1, repr=False, description="URL of the SQL database. No default: it must not be guessed."
@@ -87,6 +89,26 @@ class ApiSettings(BaseSettings):
     metrics_address: Address | None = Field(
         default=None, description="host:port where Prometheus finds the metrics. None: they are not served."
     )
+    traces_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="URL to which traces are sent (OTLP over HTTP, as http://collector:4318/v1/traces). None: there "
+        "are none, and nothing of OpenTelemetry is loaded.",
+    )
+    connections_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="The @connections endpoint of an API Gateway (WebSocket), as https://ID.execute-api.REGION.amazonaws"
+        ".com/STAGE. The process that serves streams then pushes to what is connected there.",
+    )
+    aws_region: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("AIRLOCK_AWS_REGION", "AWS_REGION"),
+        description="Region of the gateway and the queue. The default is what AWS itself tells its containers.",
+    )
+    longest_wait_seconds: float = Field(
+        default=25.0, ge=0, le=25, description="What `?wait=` is cut to. Gateways give up after 29 s."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="The least severity that is logged. INFO tells of each request."
     )
@@ -107,12 +129,15 @@ class ApiSettings(BaseSettings):
         return OperatorLimits(bounds={name: Bound.model_validate(bound) for name, bound in own.items()})
 
 
-def read_settings() -> ApiSettings:
+S = TypeVar("S", bound=ApiSettings)
+
+
+def read_settings(kind: type[S] = ApiSettings) -> S:
     """The settings of this process. Raises BadSettings, which names a variable and never shows a value."""
     try:
         # A secret may be a file there, named as its variable: whoever reads our environment does not see it
         files = SECRETS if SECRETS.is_dir() else None
-        return ApiSettings(_secrets_dir=files)  # pyright: ignore[reportCallIssue] - its fields come from the environment
+        return kind(_secrets_dir=files)  # pyright: ignore[reportCallIssue] - its fields come from the environment
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         name = f"AIRLOCK_{str(problem['loc'][0]).upper()}: " if problem["loc"] else ""

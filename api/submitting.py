@@ -13,6 +13,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
@@ -82,6 +83,17 @@ class Taken(NamedTuple):
     place: QueuePlace
 
 
+class Marks(StrEnum):
+    """When it is noted that a workflow was started."""
+
+    LATER = "later"
+    """Soon after the answer, many at once."""
+    AT_ONCE = "at_once"
+    """Before the answer: nothing runs after it."""
+    NEVER = "never"
+    """By whoever starts it, which is somebody else."""
+
+
 class Submitting:
     """Accepts submissions for everybody. Used as an async context manager."""
 
@@ -95,10 +107,12 @@ class Submitting:
         models: Mapping[str, CatalogueModel],
         policy: Policy,
         check_within: timedelta,
+        marks: Marks = Marks.LATER,
     ) -> None:
         self._evaluations, self._workflows, self._checker = evaluations, workflows, checker
         self._environments, self._models = environments, models
         self._policy, self._check_within = policy, check_within
+        self._marks = marks
         self._answered_at = float("-inf")
         self._unmarked: list[str] = []
         self._marking: asyncio.Task[None] | None = None
@@ -207,19 +221,28 @@ class Submitting:
             log.warning("start_left_to_the_sweep", evaluation_id=evaluation.evaluation_id, code=code)
             return
         self._answered_at = asyncio.get_running_loop().time()
-        self._unmarked.append(evaluation.evaluation_id)
-        if self._marking is None or self._marking.done():
-            self._marking = asyncio.create_task(self._mark())
+        match self._marks:
+            case Marks.LATER:
+                self._unmarked.append(evaluation.evaluation_id)
+                if self._marking is None or self._marking.done():
+                    self._marking = asyncio.create_task(self._mark_later())
+            case Marks.AT_ONCE:
+                await self._mark(evaluation.evaluation_id)
+            case Marks.NEVER:
+                pass
 
-    async def _mark(self) -> None:
-        """Spare the sweep what was started, many at once. A lost mark costs one more start, of no effect."""
+    async def _mark_later(self) -> None:
         while self._unmarked:
             await asyncio.sleep(MARK_SECONDS)
             started, self._unmarked = self._unmarked, []
-            try:
-                await self._evaluations.mark_started(*started)
-            except StorageUnavailable as away:
-                log.warning("marks_lost", count=len(started), code=away.code)
+            await self._mark(*started)
+
+    async def _mark(self, *started: str) -> None:
+        """Spare the sweep what was started. A lost mark costs one more start, of no effect."""
+        try:
+            await self._evaluations.mark_started(*started)
+        except StorageUnavailable as away:
+            log.warning("marks_lost", count=len(started), code=away.code)
 
     async def _place(self, record: EvaluationRecord) -> QueuePlace:
         try:

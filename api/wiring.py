@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import secrets
+import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from api.gateway import Workflows
 from api.journal_feed import JournalFeed
@@ -13,7 +18,7 @@ from api.rate_limits import RateLimits, StreamSlots
 from api.services import Services
 from api.settings import ApiSettings
 from api.status_queries import StatusQueries
-from api.submitting import Checker, Submitting
+from api.submitting import Checker, Marks, Submitting
 from detection.parser_pool import ParserPool
 from detection.policy_file import load_policy
 from domain.environments import Environment
@@ -21,6 +26,7 @@ from domain.errors import WorkflowsUnavailable
 from domain.policy import Policy
 from storage.blobs import Blobs
 from storage.catalogues import load_environments, load_models
+from storage.connections import Connections
 from storage.database import Database
 from storage.evaluations import Evaluations
 from storage.journal import Journal
@@ -29,9 +35,12 @@ from storage.rights import require_rights
 from storage.schema import require_schema
 from workflows.client import visiting
 
+if TYPE_CHECKING:
+    from workflows.traces import Traces
+
 
 @asynccontextmanager
-async def opened(settings: ApiSettings) -> AsyncGenerator[Services]:
+async def opened(settings: ApiSettings, traces: Traces | None = None) -> AsyncGenerator[Services]:
     """The services of a process, until the context is left.
 
     Raises CatalogueError, UnknownDatabase, SchemaMismatch, RightsMissing, NamespaceUnprepared, StorageUnavailable and
@@ -39,11 +48,14 @@ async def opened(settings: ApiSettings) -> AsyncGenerator[Services]:
     answered with 503.
     """
     environments = load_environments(settings.environments_dir)
+    interceptors = [traces.interceptor] if traces else []
     async with Database(settings.database_url) as database:
         await require_schema(database)
         await require_rights(database, "api")
         async with (
-            visiting(settings.temporal_address, settings.temporal_namespace, lazy=True) as workflows,
+            visiting(
+                settings.temporal_address, settings.temporal_namespace, lazy=True, interceptors=interceptors
+            ) as workflows,
             parser_pool(environments) as checker,
             serving(settings, database, workflows, checker, environments) as services,
         ):
@@ -59,6 +71,7 @@ async def serving(
     workflows: Workflows,
     checker: Checker,
     environments: Mapping[str, Environment],
+    marks: Marks = Marks.LATER,
 ) -> AsyncGenerator[Services]:
     """The services on parts that somebody else has opened."""
     evaluations, journal, models = Evaluations(database), Journal(database), load_models(settings.models_file)
@@ -70,6 +83,7 @@ async def serving(
         models=models,
         policy=_policy(settings),
         check_within=timedelta(seconds=settings.check_seconds),
+        marks=marks,
     )
     async with JournalFeed(journal) as feed, submitting:
         yield Services(
@@ -88,6 +102,43 @@ async def serving(
             rate_limits=RateLimits(settings.rate_limit, settings.rate_limit_storage),
             stream_slots=StreamSlots(settings.streams_per_key),
         )
+
+
+@asynccontextmanager
+async def tracing(settings: ApiSettings, process: str) -> AsyncGenerator[Traces | None]:
+    """What traces this process; None where nobody wants it, and then nothing of OpenTelemetry is loaded."""
+    if settings.traces_endpoint is None:
+        yield None
+        return
+    from workflows.traces import exporting  # noqa: PLC0415
+
+    traces = exporting(settings.traces_endpoint, process)
+    try:
+        yield traces
+    finally:
+        await asyncio.to_thread(traces.close)
+
+
+@asynccontextmanager
+async def pushing(services: Services) -> AsyncGenerator[None]:
+    """Push to the connections of a gateway, where the settings name one and this process serves streams."""
+    settings = services.settings
+    if settings.connections_endpoint is None or settings.api_app == "requests":
+        yield
+        return
+    from api.pushing import GatewayPoster, Pusher  # noqa: PLC0415 - it loads what signs
+    from workflows.aws.signed_http import signing  # noqa: PLC0415
+
+    async with signing(settings.aws_region or "", "execute-api") as http:
+        poster = GatewayPoster(http, settings.connections_endpoint)
+        name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        pusher = Pusher(name, Connections(services.database), services.journal, services.keys, poster)
+        task = asyncio.create_task(pusher.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 def _policy(settings: ApiSettings) -> Policy:

@@ -23,7 +23,6 @@ from domain.values import Value
 ATTEMPTS = 2
 """A child may die of something else (an administrator, a full machine). No honest script kills two."""
 _PROGRAM = Path(__file__).with_name("parser_child.py")
-_EAGER = "default"
 
 
 class ParsedScript(Value):
@@ -44,18 +43,24 @@ class _Reply(TypedDict):
 
 
 class ParserPool:
-    """Two pre-started children per environment; other environments than `default` start theirs when first asked."""
+    """Children for each environment: pre-started for `eager`, for the others with the first that is asked of them."""
 
-    def __init__(self, pythons: Mapping[str, Path], modules: Mapping[str, frozenset[str]], size: int = 2) -> None:
-        self._pythons, self._modules, self._size = pythons, modules, size
+    def __init__(
+        self,
+        pythons: Mapping[str, Path],
+        modules: Mapping[str, frozenset[str]],
+        size: int = 2,
+        eager: str | None = "default",
+    ) -> None:
+        self._pythons, self._modules, self._size, self._eager = pythons, modules, size, eager
         self._pools: dict[str, ChildPool] = {}
         self._lifetimes = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Start the children of `default`. Raises AnalyserFailed where they cannot be started."""
-        if _EAGER in self._pythons:
+        """Start the children of `eager`. Raises AnalyserFailed where they cannot be started."""
+        if self._eager is not None and self._eager in self._pythons:
             try:
-                await (await self._pool(_EAGER)).ready()
+                await (await self._pool(self._eager)).ready()
             except BaseException:
                 await self._lifetimes.aclose()
                 raise
