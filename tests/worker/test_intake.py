@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -90,7 +90,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def working(queue: FakeQueue, evaluations: Evaluations, starts: Starts) -> AsyncIterator[asyncio.Task[None]]:
+async def working(queue: FakeQueue, evaluations: Evaluations, starts: Starts) -> AsyncGenerator[asyncio.Task[None]]:
     task = asyncio.create_task(Intake(queue, evaluations, starts).run())
     try:
         yield task

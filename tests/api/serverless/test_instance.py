@@ -155,7 +155,9 @@ def test_what_could_not_open_is_tried_again(settings: ServerlessSettings) -> Non
 
 
 def test_an_event_of_something_else_breaks_nothing(instance: Instance) -> None:
-    answers = [instance.handle(event, Time()) for event in ({}, {"Records": []}, {"requestContext": None})]
+    events: list[dict[str, object]] = [{}, {"Records": []}, {"requestContext": None}]
+
+    answers = [instance.handle(event, Time()) for event in events]
 
     assert [answer["statusCode"] for answer in answers] == [503] * 3
 
