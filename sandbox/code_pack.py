@@ -37,7 +37,11 @@ _BOX = (
     *sorted(f"{folder}/{path.name}" for folder in ("box", "controls") for path in (_ROOT / folder).glob("*.py")),
 )
 _PROFILES = ("profiles/syscalls.txt", "profiles/x86_64.txt")
-_GUEST = {"airlock_runtime": "guest/airlock_runtime.py", "airlock_script": "guest/script.py"}
+_GUEST = {
+    "airlock_runtime": "guest/airlock_runtime.py",
+    "airlock_one_process": "guest/one_process.py",
+    "airlock_script": "guest/script.py",
+}
 _LOADER = """
 import sys, marshal
 class Loader:

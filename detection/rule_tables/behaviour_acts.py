@@ -35,7 +35,7 @@ DONE = (
     Rule(
         id="runs_program",
         severity=MEDIUM,
-        why="Tried to run another program.",
+        why="Tried to run another program. A run starts no other programs.",
         instead="Compute in the script.",
         technique="T1059",
         noticed=tried("exec /usr/bin/factor"),
@@ -44,7 +44,7 @@ DONE = (
     Rule(
         id="runs_text_tool",
         severity=LOW,
-        why="Tried to run a program that only handles text. Compute in the script.",
+        why="Tried to run a program that only handles text. A run starts no other programs.",
         instead="Compute in the script.",
         technique="T1059",
         noticed=tried("exec /usr/bin/echo"),

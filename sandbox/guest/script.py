@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sandbox.guest import airlock_runtime
+    from sandbox.guest import one_process as airlock_one_process
 else:
+    import airlock_one_process
     import airlock_runtime
 
 NAME = "script.py"
@@ -33,6 +35,7 @@ def main() -> None:
     builtins.exit = builtins.quit = sys.exit  # site would have defined them
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    airlock_one_process.explain()
     if b"random" in source:
         import random
 
