@@ -148,13 +148,6 @@ async def test_other_programs_are_refused_with_a_clear_error(bench: Bench, scrip
     assert "PermissionError: [Errno 1] Operation not permitted" in report.message
 
 
-async def test_multiprocessing_is_refused_with_a_clear_error(bench: Bench) -> None:
-    report = await bench.run("import multiprocessing; multiprocessing.Lock()")
-
-    assert report.outcome is RunOutcome.EXCEPTION
-    assert "Error: [Errno" in report.message
-
-
 async def test_an_execution_does_not_ask_about_reading(bench: Bench) -> None:
     report = await bench.run("import json, asyncio\nopen('x', 'w')", purpose=RunPurpose.EXECUTION)
 
