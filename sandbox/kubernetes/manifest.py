@@ -146,7 +146,8 @@ def spec_sha256(spec: Mapping[str, Any]) -> str:
 def lasting_sha256(spec: Mapping[str, Any]) -> str:
     """Of what a cluster leaves as it was ordered, and whose change would make another run of it."""
     lasting = {name: spec.get(name) for name in _LASTING}
-    containers = [[each.get(name) for name in _LASTING_OF_CONTAINER] for each in spec["containers"]]
+    # Of a container the cluster keeps nothing that is false or empty
+    containers = [[each.get(name) or None for name in _LASTING_OF_CONTAINER] for each in spec["containers"]]
     beside = [*(spec.get("initContainers") or ()), *(spec.get("ephemeralContainers") or ())]
     return spec_sha256({**lasting, "containers": containers, "beside": len(beside)})
 

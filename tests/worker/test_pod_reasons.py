@@ -53,6 +53,7 @@ def a_pod(**status: Any) -> dict[str, Any]:
     pod["metadata"] |= {"uid": "u", "resourceVersion": "1"}
     pod["spec"] |= {"nodeName": "node", "schedulerName": "default-scheduler", "priority": 0}
     pod["spec"]["containers"][0]["terminationMessagePath"] = "/dev/termination-log"
+    del pod["spec"]["containers"][0]["stdinOnce"]  # it was false
     running: dict[str, Any] = {"state": {"running": {}}, "restartCount": 0}
     pod["status"] = {"phase": "Running", "containerStatuses": [{**running, **status}]}
     return pod
