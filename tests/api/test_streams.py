@@ -1,17 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api.event_stream import EventStream
 from api.journal_feed import LIVELY_SECONDS
@@ -21,53 +16,7 @@ from api.settings import ApiSettings
 from storage.keys import ApiKeys
 from tests.api import stories
 from tests.api.conftest import EVERYTHING, ROOT, listening, submitted
-
-DEADLINE = 20
-"""Seconds that a broken stream may hang a test."""
-
-
-@dataclass
-class Event:
-    id: str
-    name: str
-    data: dict[str, Any]
-
-
-async def told(lines: AsyncIterator[str]) -> AsyncIterator[Event]:
-    fields: dict[str, str] = {}
-    async for line in lines:
-        if not line and "data" in fields:
-            yield Event(fields["id"], fields["event"], json.loads(fields["data"]))
-            fields = {}
-        elif line and not line.startswith(":"):
-            name, _, value = line.partition(": ")
-            fields[name] = value
-
-
-async def stream(url: str, headers: httpx.Headers, after: str = "", stop_after: int = 10_000) -> list[Event]:
-    """The events of one connection, until it ends or so many have come."""
-    events: list[Event] = []
-    resume = {"Last-Event-ID": after} if after else {}
-    async with (
-        asyncio.timeout(DEADLINE),
-        httpx.AsyncClient(headers=headers, timeout=DEADLINE) as client,
-        client.stream("GET", url, headers=resume) as response,
-    ):
-        if response.status_code == 204:
-            return []
-        assert response.status_code == 200
-        assert response.headers["content-type"].startswith("text/event-stream")
-        assert "no-store" in response.headers["cache-control"]
-        async with aclosing(told(response.aiter_lines())) as coming:
-            async for event in coming:
-                events.append(event)
-                if len(events) >= stop_after:
-                    break
-    return events
-
-
-def texts(events: list[Event]) -> list[str]:
-    return [event.data["payload"]["text"] for event in events if event.name == "log"]
+from tests.api.event_reading import DEADLINE, Event, stream, texts
 
 
 async def test_a_stream_tells_all_from_the_beginning_to_the_end(client: httpx.AsyncClient, services: Services):
@@ -150,7 +99,8 @@ async def test_all_watchers_together_cost_one_query_at_a_time(
         place = f"{url}{ROOT}/{evaluation_id}/events"
         began = time.monotonic()
         watching = [asyncio.create_task(stream(place, client.headers)) for _ in range(20)]
-        while len(services.feed._watches.get(evaluation_id, ())) < 20:  # noqa: ASYNC110 - its own business
+        watches = services.feed._watches  # pyright: ignore[reportPrivateUsage]
+        while len(watches.get(evaluation_id, ())) < 20:  # noqa: ASYNC110 - its own business
             await asyncio.sleep(0.01)
         await asyncio.sleep(4 * LIVELY_SECONDS)
         await client.post(f"{ROOT}/{evaluation_id}/stop")
@@ -266,67 +216,3 @@ async def test_a_slow_watcher_is_dropped_and_told_why(
             reasons = [event.data]
 
     assert reasons == [{"reason": "too_slow"}]
-
-
-async def test_the_same_comes_over_a_websocket(client: httpx.AsyncClient, services: Services):
-    evaluation_id = await submitted(client)
-    await stories.execute(services, evaluation_id)
-    await stories.print_lines(services, evaluation_id, "one", "two")
-    await client.post(f"{ROOT}/{evaluation_id}/stop")
-    await stories.conclude_stop(services, evaluation_id)
-
-    async with listening(services) as url, asyncio.timeout(DEADLINE):
-        place = f"{url}{ROOT}/{evaluation_id}"
-        told = await stream(f"{place}/events", client.headers)
-        ws = f"ws{place.removeprefix('http')}/ws"
-        headers = {"Authorization": client.headers["authorization"]}
-        async with connect(ws, additional_headers=headers) as socket:
-            heard = [json.loads(message) async for message in socket]
-        async with connect(f"{ws}?after={heard[3]['id']}", additional_headers=headers) as socket:
-            resumed = [json.loads(message) async for message in socket]
-
-    events = [message for message in heard if message["event"] != "heartbeat"]
-    rest = [message for message in resumed if message["event"] != "heartbeat"]
-    assert [(m["id"], m["event"], m["data"]) for m in events] == [(e.id, e.name, e.data) for e in told]
-    assert rest == events[4:]
-
-
-async def test_a_websocket_that_speaks_is_closed(client: httpx.AsyncClient, services: Services):
-    evaluation_id = await submitted(client)
-
-    async with listening(services) as url, asyncio.timeout(DEADLINE):
-        ws = f"ws{url.removeprefix('http')}{ROOT}/{evaluation_id}/ws"
-        async with connect(ws, additional_headers={"Authorization": client.headers["authorization"]}) as socket:
-            await socket.send("hello")
-            with suppress(ConnectionClosed):
-                async for _ in socket:
-                    pass
-
-    assert socket.close_code == 1008
-
-
-@pytest.mark.parametrize(("secret", "status"), [("", 401), ("Bearer nonsense", 401)])
-async def test_a_websocket_without_a_key_is_answered_with_a_problem(
-    secret: str, status: int, client: httpx.AsyncClient, services: Services
-):
-    evaluation_id = await submitted(client)
-
-    async with listening(services) as url:
-        ws = f"ws{url.removeprefix('http')}{ROOT}/{evaluation_id}/ws"
-        with pytest.raises(InvalidStatus) as refused:
-            async with connect(ws, additional_headers={"Authorization": secret}):
-                pass
-
-    assert refused.value.response.status_code == status
-    assert json.loads(refused.value.response.body or b"{}")["code"] == "unauthorized"
-
-
-@pytest.mark.parametrize("path", ["/nowhere", "/livez", ROOT])
-async def test_a_websocket_where_there_is_none_is_answered_with_a_problem(path: str, services: Services):
-    async with listening(services) as url:
-        with pytest.raises(InvalidStatus) as refused:
-            async with connect(f"ws{url.removeprefix('http')}{path}"):
-                pass
-
-    assert refused.value.response.status_code == 404
-    assert json.loads(refused.value.response.body or b"{}")["code"] == "not_found"

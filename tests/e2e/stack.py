@@ -61,8 +61,8 @@ class Stack:
 
     def __post_init__(self) -> None:
         self.state = self.directory / "runs"
+        self._add_parts()  # first: where there are no servers to use, the test is skipped here
         self.outside = Outside()
-        self._add_parts()
 
     async def __aenter__(self) -> Self:
         """Start everything, and wait until it works."""
