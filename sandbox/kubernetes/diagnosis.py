@@ -88,8 +88,20 @@ _SENTENCES: dict[Cause, str] = {
 _IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ErrImageInspect"}
 )
-_PASSING_WORDS = ("toomanyrequests", "rate limit", "pull QPS exceeded", "503", "502", "500", "i/o timeout", "429")
-"""An image that cannot be pulled for one of these may be there a moment later."""
+_PASSING_WORDS = (
+    "toomanyrequests",
+    "too many requests",
+    "rate limit",
+    "pull qps exceeded",
+    "internal server error",
+    "bad gateway",
+    "service unavailable",
+    "gateway timeout",
+    "i/o timeout",
+    "tls handshake timeout",
+)
+"""An image that cannot be pulled for one of these may be there a moment later. Phrases, never a status's bare number:
+the same words name the image, and a port, a tag or a digest holds any number."""
 _CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
 _OWN_DISK = ("ephemeral local storage", "emptydir", "ephemeral-storage")
 
@@ -165,7 +177,8 @@ def image_unavailable(pod: PodView) -> Diagnosis | None:
     if pod.waiting is None or pod.waiting.reason not in _IMAGE_REASONS:
         return None
     words = f"{pod.waiting.reason}: {pod.waiting.message}"
-    return Diagnosis(cause=Cause.IMAGE, words=words, may_pass=any(each in words for each in _PASSING_WORDS))
+    may_pass = any(each in words.lower() for each in _PASSING_WORDS)
+    return Diagnosis(cause=Cause.IMAGE, words=words, may_pass=may_pass)
 
 
 def configuration_missing(pod: PodView) -> Diagnosis | None:

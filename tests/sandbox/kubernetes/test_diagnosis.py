@@ -87,15 +87,41 @@ def test_an_image_that_is_not_there_fails_at_once(name: str) -> None:
     assert isinstance(diagnosis.as_error(), ImageUnavailable)
 
 
-def test_an_image_whose_registry_is_busy_gets_its_time() -> None:
-    busy = captured("image_pull_failed").model_copy(
-        update={"waiting": captured("image_pull_failed").waiting.model_copy(update={"message": "429 toomanyrequests"})}  # type: ignore[union-attr]
-    )
-
-    diagnosis = diagnose(busy)
-
+def not_pulled(message: str) -> Diagnosis:
+    pod = captured("image_pull_failed")
+    assert pod.waiting is not None
+    diagnosis = diagnose(pod.model_copy(update={"waiting": pod.waiting.model_copy(update={"message": message})}))
     assert diagnosis is not None
+    return diagnosis
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "429 toomanyrequests",
+        "unexpected status from HEAD request: 429 Too Many Requests - Server message: toomanyrequests: pull rate limit",
+        "pull QPS exceeded",
+        "received unexpected HTTP status: 500 Internal Server Error",
+        "unexpected status code [manifests 1.0]: 502 Bad Gateway",
+        "unexpected status from GET request: 503 Service Unavailable",
+        "unexpected status from GET request: 504 Gateway Timeout",
+        "dial tcp: i/o timeout",
+        "net/http: TLS handshake timeout",
+    ],
+)
+def test_an_image_whose_registry_is_busy_gets_its_time(words: str) -> None:
+    diagnosis = not_pulled(f'failed to pull image "airlock/runner:1.0": {words}')
+
     assert diagnosis.may_pass
+
+
+@pytest.mark.parametrize(
+    "image", ["registry:5000/airlock/runner:1.0", "airlock/runner:502", f"airlock/runner@sha256:{'503429500' * 7}0"]
+)
+def test_numbers_in_the_name_of_a_missing_image_do_not_make_it_wait(image: str) -> None:
+    diagnosis = not_pulled(f'failed to pull and unpack image "{image}": failed to resolve reference: not found')
+
+    assert not diagnosis.may_pass
 
 
 def test_a_pod_that_no_node_takes_waits_and_then_is_unschedulable() -> None:
