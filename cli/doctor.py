@@ -43,6 +43,9 @@ def add_to(app: typer.Typer) -> None:
 def doctor(
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out the hostile scripts that take long.")] = False,
+    cluster: Annotated[
+        Path | None, typer.Option(help="A cluster file: look at that cluster, not at this machine.")
+    ] = None,
     only: Annotated[str, typer.Option(help="Hostile scripts whose name has this in it, as `network/` has.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -51,6 +54,11 @@ def doctor(
     Exit code 5: there is no sandbox here. 8: a sandbox does not hold.
     """
     settings = operator_settings()
+    if cluster is not None:
+        from cli.cluster_doctor import examine_cluster  # noqa: PLC0415 - the client of Kubernetes takes a second to load
+
+        examine_cluster(cluster, lambda: _environments(settings.environments), as_json=as_json)
+        return
     checks, offered = _checks(settings)
     if not as_json:
         OUT.print(table(("", "part", ""), [("yes" if c.good else "no", c.what, c.says) for c in checks]))

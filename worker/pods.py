@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import structlog
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from domain.environments import Environment
 from domain.errors import PlatformError
@@ -18,6 +16,7 @@ from sandbox.kubernetes.access import missing_to_lead, missing_to_run, missing_t
 from sandbox.kubernetes.backend import KubernetesSandbox
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.cluster_errors import ClusterError
+from sandbox.kubernetes.cluster_file import ClusterFile, UnusableClusterFile, read_cluster_file
 from sandbox.kubernetes.lease import Lease
 from sandbox.kubernetes.manifest import SELECTOR, Placement
 from sandbox.kubernetes.reflector import Reflector
@@ -29,37 +28,14 @@ LEASE_NAME = "airlock-monitor"
 log = structlog.get_logger()
 
 
-class ClusterFile(BaseModel):
-    """A cluster, as the operator describes it: one placement per trust class, and how to get there."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kubeconfig: Path | None = None
-    """None: the cluster that this process runs in."""
-    namespace: str = "airlock"
-    """Airlock's own, where the Lease is by which monitors agree on who acts."""
-    trials: Placement
-    executions: Placement
-
-    @model_validator(mode="after")
-    def _classes_are_apart(self) -> Self:
-        if len({self.namespace, self.trials.namespace, self.executions.namespace}) < 3:
-            raise ValueError("trials, executions and Airlock's own objects need a namespace each")
-        return self
-
-
-def read_cluster_file(file: Path | None) -> ClusterFile:
-    """Raises CannotStart."""
+def described_cluster(file: Path | None) -> ClusterFile:
+    """What AIRLOCK_CLUSTER_FILE says. Raises CannotStart."""
     if file is None:
         raise CannotStart("AIRLOCK_SANDBOX is kubernetes, so AIRLOCK_CLUSTER_FILE must name a cluster.")
     try:
-        return ClusterFile.model_validate(tomllib.loads(file.read_text("utf-8")))
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(each) for each in problem["loc"])
-        raise CannotStart(f"The cluster file {file} is not valid: {where}: {problem['msg']}.") from error
-    except (OSError, ValueError) as error:
-        raise CannotStart(f"The cluster file {file} cannot be read: {error}.") from error
+        return read_cluster_file(file)
+    except UnusableClusterFile as error:
+        raise CannotStart(str(error)) from error
 
 
 async def running_sandbox(
@@ -70,7 +46,7 @@ async def running_sandbox(
     lifetimes: AsyncExitStack,
 ) -> KubernetesSandbox:
     """The sandbox of one trust class, proven by a real pod. Raises CannotStart, which names each missing right."""
-    described = read_cluster_file(file)
+    described = described_cluster(file)
     placement = described.trials if purpose is RunPurpose.TRIAL else described.executions
     try:
         cluster = await lifetimes.enter_async_context(Cluster.connect(described.kubeconfig))
@@ -98,7 +74,7 @@ class WatchedPods(NamedTuple):
 
 async def watched_pods(file: Path | None, holder: str, lifetimes: AsyncExitStack) -> WatchedPods:
     """Both trust classes, for the monitor `holder`. Raises CannotStart, which names each missing right."""
-    described = read_cluster_file(file)
+    described = described_cluster(file)
     placements = {RunPurpose.TRIAL: described.trials, RunPurpose.EXECUTION: described.executions}
     try:
         cluster = await lifetimes.enter_async_context(Cluster.connect(described.kubeconfig))

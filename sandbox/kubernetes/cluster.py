@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
+import yaml
 from kubernetes.aio.client import ApiClient, Configuration  # pyright: ignore[reportMissingTypeStubs]
 from kubernetes.aio.config import (  # pyright: ignore[reportMissingTypeStubs]
     ConfigException,
@@ -61,9 +62,10 @@ class Cluster:
                 load_incluster_config(client_configuration=configuration)
             else:
                 await load_kube_config(str(kubeconfig), client_configuration=configuration, persist_config=False)
-        except (ConfigException, OSError, ValueError, TypeError, AttributeError) as error:
+        except (ConfigException, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
             where = "this process does not run in a pod" if kubeconfig is None else f"{kubeconfig} is no kubeconfig"
-            raise Refused(f"{where}: {error}") from error
+            told = isinstance(error, ConfigException | OSError)  # others speak of the client's own code
+            raise Refused(f"{where}: {error if told else 'it names no cluster, user and context'}") from error
         configuration.connection_pool_maxsize = 0  # attached streams and watches hold theirs for long
         client: Any = ApiClient(configuration)
         try:

@@ -7,17 +7,18 @@ from typing import Any
 import pytest
 import yaml
 
+from domain.runs import Backend
+
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
+ROLES = {"orchestrator", "records", "validation", "execution", "monitor"}
 every_service = pytest.mark.parametrize("name", sorted(SERVICES))
 
 
 def test_there_is_a_container_for_each_kind_of_trust() -> None:
-    roles = {"orchestrator", "records", "validation", "execution", "monitor"}
-
-    assert {f"worker-{role}" for role in roles} | {"api-requests", "api-streams"} <= set(SERVICES)
-    assert all(SERVICES[f"worker-{role}"]["command"] == ["worker", "--role", role] for role in roles)
+    assert {f"worker-{role}" for role in ROLES} | {"api-requests", "api-streams"} <= set(SERVICES)
+    assert all(SERVICES[f"worker-{role}"]["command"] == ["worker", "--role", role] for role in ROLES)
 
 
 @every_service
@@ -60,16 +61,55 @@ def test_what_a_service_mounts_from_the_repository_is_there(name: str) -> None:
 
 
 def test_each_process_has_a_database_user_of_its_own() -> None:
-    sources = {
-        name: secret["source"]
-        for name, service in SERVICES.items()
-        for secret in service.get("secrets", [])
-        if isinstance(secret, dict) and name.startswith("worker-")
+    sources: dict[str, str] = {
+        f"worker-{role}": secret["source"]
+        for role in ROLES
+        for secret in SERVICES[f"worker-{role}"].get("secrets", [])
+        if not isinstance(secret, str)
     }
 
     assert len(set(sources.values())) == len(sources) == 4
     assert "worker-orchestrator" not in sources
     assert {secret for secret in COMPOSE["secrets"] if secret.startswith("airlock_")} > set(sources.values())
+
+
+def in_profile(name: str) -> set[str]:
+    """What `docker compose --profile NAME up` runs."""
+    return {service for service, given in SERVICES.items() if name in given.get("profiles", [name])}
+
+
+def test_scripts_run_in_containers_unless_a_cluster_is_chosen() -> None:
+    chosen = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env").read_text(), re.MULTILINE))
+
+    assert chosen == {"COMPOSE_PROFILES": "local"}
+    assert in_profile("local") ^ in_profile("kubernetes") == {
+        name for name, service in SERVICES.items() if "profiles" in service
+    }
+
+
+@pytest.mark.parametrize("profile", ["local", "kubernetes"])
+def test_a_profile_has_each_role_once(profile: str) -> None:
+    workers = [SERVICES[name]["command"] for name in in_profile(profile) if name.startswith("worker-")]
+
+    assert sorted(command[-1] for command in workers) == sorted(ROLES)
+
+
+@pytest.mark.parametrize("role", ["validation", "execution", "monitor"])
+def test_a_worker_of_the_cluster_has_the_kubeconfig_of_its_role_and_nothing_of_another(role: str) -> None:
+    service = SERVICES[f"worker-{role}-pods"]
+    given = {each["target"]: each["source"] for each in service["secrets"]}
+
+    assert service["profiles"] == ["kubernetes"]
+    assert given == {
+        "airlock_database_url": f"airlock_database_url_{role}",
+        "kubeconfig": f"kubeconfig_{role}",
+        "cluster.toml": "cluster_file",
+    }
+    assert set(given.values()) <= set(COMPOSE["secrets"])
+    assert service["environment"]["AIRLOCK_SANDBOX"] == Backend.KUBERNETES
+    assert service["environment"]["AIRLOCK_CLUSTER_FILE"] == "/run/secrets/cluster.toml"
+    assert not [name for name in service["environment"] if name.startswith("AIRLOCK_MIN_")]  # pods reach level 2
+    assert "pid" not in service
 
 
 def test_what_runs_scripts_reaches_no_other_network() -> None:

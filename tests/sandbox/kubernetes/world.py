@@ -65,9 +65,9 @@ class World:
             time.sleep(0.2)
         return not left
 
-    def as_role(self, account: str, directory: Path) -> Path:
-        """A kubeconfig that is a role's service account and nothing more."""
-        token = self.kubectl("create", "token", account, "-n", "airlock").stdout.strip()
+    def as_role(self, account: str, directory: Path, *, of: str = "airlock") -> Path:
+        """A kubeconfig that is a service account and nothing more."""
+        token = self.kubectl("create", "token", account, "-n", of).stdout.strip()
         given = json.loads(self.kubectl("config", "view", "--raw", "--flatten", "-o", "json").stdout)
         given["users"] = [{"name": "role", "user": {"token": token}}]
         given["contexts"][0]["context"]["user"] = "role"
