@@ -8,12 +8,19 @@ from collections.abc import Callable, Iterator
 
 from detection.arguments import argument_texts
 from detection.data_rules import answer_notes, array_notes, object_notes, pickle_notes, runner_notes
-from detection.exhaustion_rules import limit_notes, signal_notes
+from detection.database_rules import database_notes
+from detection.disguises import hides_text
+from detection.ending_rules import ending_notes
+from detection.environment_rules import variable_notes
+from detection.exhaustion_rules import blocking_notes, limit_notes, signal_notes, stack_notes
 from detection.file_rules import path_argument_notes
+from detection.flow_rules import network_flow_notes, prompt_notes
 from detection.names import ATTRIBUTES, IMPORTS, MODULE_NAMES, PATCHED_MODULES
 from detection.namespace_rules import key_notes
 from detection.network_rules import network_notes
 from detection.notes import Note, note_at
+from detection.origins import origin
+from detection.payload_rules import factory_notes
 from detection.reaching import MODEL, is_made_from_answers
 from detection.resolving import Meanings, Resolver
 from detection.static_tables import (
@@ -36,6 +43,7 @@ from detection.static_tables import (
     TEXT_RUNNERS,
     UNPICKLERS,
 )
+from detection.stray_calls import stray_notes
 from detection.syntax_tree import within
 from detection.templates import template
 
@@ -43,6 +51,10 @@ _DUNDER = re.compile(r"__\*+(?:__)?|\*+__")
 _WRITABLE = ("/tmp", "/var/tmp", "/dev/shm", "/home", "/root")  # noqa: S108 - looked for, not used
 _RUNNING_METHODS = frozenset({"eval", "query", "loadTestsFromName", "from_string", "runsource", "runcode"})
 """Methods of data frames, templates, test loaders and consoles that run what a text says."""
+_LOOKERS = frozenset(
+    f"inspect.{name}" for name in ("getmodule", "getfile", "getsource", "getsourcefile", "getsourcelines", "getmembers")
+)
+_BINARY_LOADERS = frozenset(f"importlib.machinery.{kind}FileLoader" for kind in ("Extension", "Sourceless"))
 _REPLACERS = frozenset({"update", "setdefault", "__setitem__"})
 _MUTATORS = _REPLACERS | {"insert", "append", "extend", "clear"}
 
@@ -50,6 +62,12 @@ _MUTATORS = _REPLACERS | {"insert", "append", "extend", "clear"}
 def call_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """Everything that is to be said about one call."""
     called = resolver.meanings(node.func)
+    yield from stray_notes(node, resolver)
+    yield from network_flow_notes(node, resolver)
+    yield from prompt_notes(node, resolver)
+    yield from variable_notes(node, resolver)
+    yield from database_notes(node, resolver)
+    yield from ending_notes(node, resolver)
     yield from handed_on_notes(node, resolver)
     yield from mutation_notes(node, resolver)
     yield from _harness_notes(node, resolver)
@@ -114,7 +132,9 @@ def _import_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         return
     modules = resolver.texts(node.args[0])
     if None in modules:
-        yield note_at("computed_import", node)
+        made_of = origin(node.args[0], resolver)
+        hidden = "modules" in made_of.kinds or hides_text(node.args[0], resolver)
+        yield note_at("hidden_import" if hidden else "computed_import", node)
         if is_made_from_answers(node.args[0], resolver):
             yield note_at("answer_as_code", node)
     for module in sorted(filter(None, modules)):
@@ -152,6 +172,9 @@ def mutation_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
 
 
 def _loader_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    if resolver.meanings(node.func) & _BINARY_LOADERS:
+        yield note_at("loads_foreign_code", node, evidence="a loader of compiled code")
+        return
     for text in argument_texts(node.args[1:], resolver):
         if text.startswith("/") or text.endswith((".so", ".pyc")):
             yield note_at("loads_foreign_code", node, evidence=text)
@@ -217,6 +240,33 @@ def _path_entry_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
             yield note_at("loads_foreign_code", node, evidence=text)
 
 
+def _codec_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`codecs.register_error("strict", ...)`: every encoding in the process behaves otherwise."""
+    if set(argument_texts(node.args[:1], resolver)) & {
+        "strict",
+        "ignore",
+        "replace",
+        "backslashreplace",
+        "surrogateescape",
+    }:
+        yield note_at("hooks_interpreter", node, evidence="codecs.register_error")
+
+
+def _mode_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`os.chmod(path, 0o4755)`, `path.chmod(0o755)`: no evaluation makes programs."""
+    modes = (mode for each in node.args[-1:] for mode in resolver.integers(each))
+    if any(mode & 0o6111 and mode < 1 << 16 for mode in modes):
+        yield note_at("makes_executable", node)
+
+
+def _looking_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`inspect.getsource(type(model))`: the harness from the inside."""
+    for argument in node.args[:1]:
+        named = resolver.meanings(argument)
+        if any(name == MODEL or name.startswith((f"{MODEL}.", "airlock_runtime")) for name in named):
+            yield note_at("opens_model", node, evidence=min(named))
+
+
 _BY_NAME: tuple[tuple[frozenset[str], Callable[[ast.Call, Resolver], Iterator[Note]]], ...] = (
     (IMPORTERS, _import_notes),
     (FILE_CALLS, path_argument_notes),
@@ -228,8 +278,14 @@ _BY_NAME: tuple[tuple[frozenset[str], Callable[[ast.Call, Resolver], Iterator[No
     (ATTRIBUTE_GETTERS, _getter_notes),
     (ENVIRONMENT_READERS, _credential_notes),
     (OBJECT_LOADERS, object_notes),
+    (frozenset({"logging.config.dictConfig", "logging.config.fileConfig"}), factory_notes),
     (frozenset({"importlib.util.spec_from_file_location", "importlib.machinery.SourceFileLoader"}), _loader_notes),
-    (frozenset({f"importlib.machinery.{kind}FileLoader" for kind in ("Extension", "Sourceless")}), _loader_notes),
+    (_BINARY_LOADERS, _loader_notes),
+    (frozenset({"codecs.register_error"}), _codec_notes),
+    (frozenset({"os.chmod", "pathlib.Path().chmod"}), _mode_notes),
+    (_LOOKERS, _looking_notes),
+    (frozenset({"sys.setrecursionlimit", "threading.stack_size"}), stack_notes),
+    (frozenset({"signal.pthread_sigmask", "signal.sigaction"}), blocking_notes),
     (frozenset({"os.symlink", "os.link"}), _link_notes),
     (frozenset({"numpy.load", "torch.load"}), array_notes),
     (frozenset({"signal.signal"}), signal_notes),

@@ -75,12 +75,37 @@ def correlations(
         writing = (call for call, _ in called if _writes(call) and is_made_from_answers(call.args[0], resolver))
         if (written := next(writing, None)) is not None:
             yield note_at("answer_as_code", written)
+    if (
+        "loads_module_file" in rules
+        and (writer := next((call for call, _ in called if _writes(call)), None)) is not None
+    ):
+        yield note_at("loads_written_code", writer)
+    yield from _imported_files(called, modules)
     if modules & {"site", "sysconfig"}:
         yield from _start_up_files(called)
 
 
 def _writes(call: ast.Call) -> bool:
-    return bool(call.args) and isinstance(call.func, ast.Attribute) and call.func.attr in {"write", "write_text"}
+    return (
+        bool(call.args)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in {"write", "write_text", "write_bytes", "writelines"}
+    )
+
+
+def _imported_files(called: Sequence[tuple[ast.Call, frozenset[str]]], modules: set[str]) -> Iterator[Note]:
+    """`open("helper.py", "w")` beside `import helper`."""
+    for call, names in called:
+        writing = names & {"builtins.open", "io.open"} or _writes(call)
+        for part in within(call, 100) if writing else ():
+            text = part.value if isinstance(part, ast.Constant) else None
+            if (
+                isinstance(text, str)
+                and text.endswith(".py")
+                and text.rpartition("/")[2].removesuffix(".py") in modules
+            ):
+                yield note_at("loads_written_code", call, evidence=text)
+                return
 
 
 def _says_score(call: ast.Call) -> bool:

@@ -104,7 +104,7 @@ def _sorted(items: Any) -> tuple[Any, ...]:
 
 
 def _join_path(*parts: str) -> str:
-    return "/".join(part.rstrip("/") for part in parts)
+    return "/".join(part.rstrip("/") for part in parts) or parts[0][:1]
 
 
 def _home() -> str:

@@ -73,6 +73,14 @@ class Disguises:
         return name == "join" and bool(node.args) and _joins_letters(node.args[0], self._resolver)
 
 
+def hides_text(node: ast.expr, resolver: Resolver) -> bool:
+    """Whether a text that nobody can know is put together letter by letter, or decoded."""
+    if isinstance(node, ast.Name):
+        sources = resolver.sources.of.get(node.id, [])[:4]
+        return any(Disguises(resolver).hides(each) for each in sources)
+    return Disguises(resolver).hides(node)
+
+
 def as_code(text: str) -> ast.Module | None:
     """The tree of `text` where it is Python that does something, None for prose, data and single words."""
     if not 6 <= len(text) <= MAX_TEXT // 4 or not any(sign in text for sign in _SIGNS_OF_CODE):
@@ -83,12 +91,18 @@ def as_code(text: str) -> ast.Module | None:
     return parsed if any(isinstance(node, _ACTIONS) for node in ast.walk(parsed)) else None
 
 
-def _decoded(value: str | bytes) -> Iterator[str]:
+def decoded(value: str | bytes) -> Iterator[bytes]:
+    """What a literal is hex or base64 of."""
     text = value if isinstance(value, str) else value.decode("ascii", "replace")
     if _HEX.fullmatch(text):
-        yield from _readable(_from_hex(text))
+        yield _from_hex(text)
     if _BASE64.fullmatch(text):
-        yield from _readable(_from_base64(text))
+        yield _from_base64(text)
+
+
+def _decoded(value: str | bytes) -> Iterator[str]:
+    for data in decoded(value):
+        yield from _readable(data)
     if isinstance(value, bytes):
         yield from _readable(value, only_compressed=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from detection.local_names import own_nodes
 from detection.notes import Note, note_at
@@ -12,6 +12,10 @@ from detection.syntax_tree import within
 
 HUGE = 1 << 28
 """Bytes or elements at once: an evaluation works with thousandths of it."""
+DEEPEST = 1_000_000
+"""Frames, or bytes of a thread's stack in thousands: nobody recurses that deep on purpose."""
+MANY = 5_000
+"""Threads or processes of one loop."""
 MAX_EXPONENT = 1_000_000
 _ENDS = (ast.Return, ast.Raise, ast.Yield, ast.YieldFrom, ast.Await)
 _GROWING = frozenset({"append", "extend", "add", "insert", "update", "bytearray"})
@@ -30,14 +34,17 @@ _OFTEN_IGNORED = frozenset({"SIGINT", "SIGPIPE", "SIGCHLD", "SIGALRM"})
 
 def loop_notes(node: ast.While | ast.For, resolver: Resolver) -> Iterator[Note]:
     """A loop without an end whose body only adds."""
-    if isinstance(node, ast.While) and any(_last_name(part) in _STARTERS for part in within(node.test, 200)):
+    if isinstance(node, ast.While) and _calls_starter(within(node.test, 200)):
         yield note_at("endless_spawning", node)
+    elif isinstance(node, ast.For) and _turns(node.iter, resolver) >= MANY:
+        if _calls_starter(own_nodes(node.body)):
+            yield note_at("endless_spawning", node)
     elif _is_endless(node, resolver) and not _breaks(node.body):
         parts = list(own_nodes(node.body))
         names = {_last_name(part) for part in parts}
         if names & _WAITING or any(isinstance(part, _ENDS) for part in parts):
             return
-        if names & (_STARTERS | _WRITING):
+        if _calls_starter(parts) or names & _WRITING:
             yield note_at("endless_spawning", node)
         elif names & _GROWING or any(map(_adds, parts)):
             yield note_at("endless_growth", node)
@@ -74,6 +81,21 @@ def limit_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
             return
 
 
+def stack_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`sys.setrecursionlimit(10**9)`: the interpreter crashes instead of raising."""
+    if max((number for each in node.args[:1] for number in resolver.integers(each)), default=0) >= DEEPEST:
+        yield note_at("raises_limits", node)
+
+
+def blocking_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`signal.pthread_sigmask(signal.SIG_BLOCK, ...)`."""
+    if (
+        "signal.pthread_sigmask" in resolver.meanings(node.func)
+        and _last_name(node.args[0] if node.args else node) != "SIG_UNBLOCK"
+    ):
+        yield note_at("ignores_signals", node)
+
+
 def _is_endless(node: ast.While | ast.For, resolver: Resolver) -> bool:
     if isinstance(node, ast.While):
         return isinstance(node.test, ast.Constant) and bool(node.test.value)
@@ -83,6 +105,18 @@ def _is_endless(node: ast.While | ast.For, resolver: Resolver) -> bool:
     if "builtins.iter" in called:
         return len(node.iter.args) == 2 and "builtins.int" in resolver.meanings(node.iter.args[0])
     return bool(called & _ENDLESS) and not (len(node.iter.args) == 2 and "itertools.repeat" in called)
+
+
+def _calls_starter(parts: Iterable[ast.AST]) -> bool:
+    """Whether something among some nodes starts a thread or a process."""
+    return any(isinstance(part, ast.Call) and _last_name(part) in _STARTERS for part in parts)
+
+
+def _turns(node: ast.expr, resolver: Resolver) -> int:
+    """How often a loop over `range(...)` turns, 0 where it is no such loop."""
+    if not isinstance(node, ast.Call) or "builtins.range" not in resolver.meanings(node.func):
+        return 0
+    return max((number for each in node.args[:2] for number in resolver.integers(each)), default=0)
 
 
 def _breaks(body: list[ast.stmt]) -> bool:

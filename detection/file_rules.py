@@ -9,7 +9,7 @@ from detection.arguments import argument_texts
 from detection.file_acts import CALLS, FILE_ACTS, METHODS, Act
 from detection.machine_paths import breaks_out, is_foreign_to_read, is_foreign_to_write, is_wide, names_credentials
 from detection.notes import Note, note_at
-from detection.reaching import reached_from
+from detection.path_origins import path_origin_notes
 from detection.resolving import Resolver
 from detection.sensitive_paths import (
     is_container_engine,
@@ -38,11 +38,11 @@ def file_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         yield note_at("reads_machine", node, evidence="dir_fd")
     if method is not None and not acts:
         assert isinstance(node.func, ast.Attribute)
-        if method in {Act.WRITES, Act.REMOVES} and _lies_beside_a_module(node.func.value, resolver):
-            yield note_at("writes_to_machine", node, evidence="__file__")
         yield from _notes(node, method, _paths([node.func.value], resolver))
+        yield from path_origin_notes(node, _act(node, method), [node.func.value], resolver)
     for act in acts:
         yield from _notes(node, act, _paths([*node.args, *(each.value for each in node.keywords)], resolver))
+        yield from path_origin_notes(node, _act(node, act), node.args[:2], resolver)
 
 
 def path_notes(node: ast.BinOp, resolver: Resolver) -> Iterator[Note]:
@@ -81,8 +81,7 @@ def _names_credentials(node: ast.Constant) -> bool:
 
 
 def _notes(node: ast.Call, act: Act, paths: list[str]) -> Iterator[Note]:
-    if act is Act.OPENS:
-        act = Act.WRITES if _opens_to_write(node) else Act.READS
+    act = _act(node, act)
     for path in paths:
         if act is Act.SEARCHES and is_wide(path):
             yield note_at("searches_machine", node, evidence=path)
@@ -92,6 +91,12 @@ def _notes(node: ast.Call, act: Act, paths: list[str]) -> Iterator[Note]:
             yield note_at("writes_to_machine", node, evidence=path)
         elif is_foreign_to_read(path) or reveals_sandbox(path):
             yield note_at("reads_machine", node, evidence=path)
+
+
+def _act(node: ast.Call, act: Act) -> Act:
+    if act is not Act.OPENS:
+        return act
+    return Act.WRITES if _opens_to_write(node) else Act.READS
 
 
 def _paths(arguments: list[ast.expr], resolver: Resolver) -> list[str]:
@@ -107,12 +112,6 @@ def _paths(arguments: list[ast.expr], resolver: Resolver) -> list[str]:
         for each in found
         if each.startswith(("/", "~", "../../..")) and len(each) <= MAX_PATH and "\n" not in each
     )
-
-
-def _lies_beside_a_module(node: ast.expr, resolver: Resolver) -> bool:
-    """`Path(json.__file__).parent / "x"`: not where the script lies, but where a library does."""
-    files = (part for part in reached_from(node, resolver) if isinstance(part, ast.Attribute))
-    return any(part.attr == "__file__" for part in files)
 
 
 def _plain(path: str) -> str:

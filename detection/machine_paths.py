@@ -53,6 +53,11 @@ def is_foreign_to_read(path: str) -> bool:
     return _is_system(path) and not _READ_BY_MANY.search(path)
 
 
+def names_home_secret(path: str) -> bool:
+    """Whether a path ends in what holds secrets in somebody's home."""
+    return _HOME_SECRET.search(path) is not None
+
+
 def is_foreign_to_write(path: str) -> bool:
     """Whether nothing honest writes to `path`, or removes it."""
     return _is_system(path) or _HOME_SECRET.search(path) is not None or _RUN_LATER.search(path) is not None

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from detection.library_reach import WHOLE_MODULES
+
 
 def _table(*rows: tuple[str, Iterable[str]]) -> Mapping[str, str]:
     return MappingProxyType({name: rule for rule, names in rows for name in names})
@@ -29,6 +31,7 @@ ATTRIBUTES = _table(
         "native_code",
         ("load_library", "dlsym", "c_void_p", "string_at", "PROT_EXEC", "load_extension", "enable_load_extension"),
     ),
+    ("native_code", ("ExternalFunction", "cpp_extension", "load_inline", "RawKernel", "RawModule")),
     ("starts_process", ("set_executable",)),
     ("frame_access", ("_getframe", "_current_frames", "_getframemodulename")),
 )
@@ -50,7 +53,11 @@ _OS = _table(
     ("early_exit", ("_exit", "abort")),
     ("makes_links", ("symlink", "link", "mkfifo", "mknod")),
     ("changes_privileges", ("chroot", "setuid", "setgid", "seteuid", "setegid", "setresuid", "setresgid", "setgroups")),
-    ("changes_privileges", ("unshare", "setns", "pidfd_open", "memfd_create", "lchown", "fchown")),
+    ("changes_privileges", ("unshare", "setns", "pidfd_open", "memfd_create", "lchown", "fchown", "setxattr")),
+    ("changes_privileges", ("setsid", "setpgid", "setpgrp", "tcsetpgrp", "initgroups", "setreuid", "setregid")),
+    ("changes_privileges", ("openpty", "login_tty", "lchflags", "chflags", "removexattr", "pidfd_getfd")),
+    ("signals_process", ("setpriority", "sched_setaffinity", "sched_setscheduler", "sched_setparam")),
+    ("hooks_interpreter", ("register_at_fork",)),
 )
 _SUBPROCESS = _table(
     ("starts_process", ("run", "call", "check_call", "check_output", "Popen", "getoutput", "getstatusoutput"))
@@ -64,11 +71,28 @@ MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "subprocess": _SUBPROCESS,
         "asyncio": _table(("starts_process", ("create_subprocess_exec", "create_subprocess_shell"))),
         "builtins": _BUILTINS,
-        "signal": _table(("signals_process", ("pthread_kill", "pidfd_send_signal"))),
-        "gc": _table(("introspection", ("get_objects", "get_referrers", "get_referents"))),
-        "inspect": _table(("frame_lookup", ("currentframe", "stack", "getouterframes", "getinnerframes", "trace"))),
-        "sys": _table(("tracing", ("settrace", "setprofile", "addaudithook"))),
-        "threading": _table(("tracing", ("settrace", "setprofile"))),
+        "signal": _table(("signals_process", ("pthread_kill", "pidfd_send_signal", "raise_signal"))),
+        "gc": _table(
+            ("introspection", ("get_objects", "get_referrers", "get_referents")), ("hooks_interpreter", ("callbacks",))
+        ),
+        "inspect": _table(
+            ("frame_lookup", ("currentframe", "stack", "getouterframes", "getinnerframes", "trace")),
+            ("frame_access", ("getgeneratorlocals", "getcoroutinelocals", "getasyncgenlocals", "getclosurevars")),
+        ),
+        "sys": _table(
+            ("tracing", ("settrace", "setprofile", "addaudithook", "monitoring", "call_tracing")),
+            ("native_code", ("setdlopenflags",)),
+            ("dynamic_code", ("breakpointhook", "__breakpointhook__")),
+            ("hooks_interpreter", ("set_asyncgen_hooks", "set_coroutine_origin_tracking_depth", "__interactivehook__")),
+        ),
+        "threading": _table(
+            ("tracing", ("settrace", "setprofile", "settrace_all_threads", "setprofile_all_threads")),
+            ("hooks_interpreter", ("_register_atexit",)),
+        ),
+        "codecs": _table(("hooks_interpreter", ("register", "unregister"))),
+        "encodings": _table(("hooks_interpreter", ("_cache", "aliases"))),
+        "traceback": _table(("frame_access", ("walk_stack",))),
+        "xml.sax.handler": _table(("reads_entities", ("feature_external_ges", "feature_external_pes"))),
         "types": _table(("introspection", ("CodeType",))),
         "pkgutil": _table(("dynamic_code", ("resolve_name",))),
         "pydoc": _table(("dynamic_code", ("locate", "safeimport")), ("starts_process", ("pipepager", "tempfilepager"))),
@@ -87,19 +111,7 @@ MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 MODULE_ATTRIBUTES = frozenset(name for names in MODULE_NAMES.values() for name in names)
 
-IMPORTS = _table(
-    ("native_code", ("ctypes", "_ctypes", "cffi", "_cffi_backend", "_posixsubprocess", "_posixshmem", "_testcapi")),
-    (
-        "native_code",
-        ("numpy.f2py", "pyximport", "_testinternalcapi", "_xxsubinterpreters", "_interpreters", "_imp", "_io_uring"),
-    ),
-    ("code_loading", ("runpy", "zipimport", "imp", "code", "codeop", "marshal", "_frozen_importlib")),
-    ("code_loading", ("_frozen_importlib_external", "__builtin__")),
-    ("code_loading", ("pip", "ensurepip", "_bootstrap_external")),
-    ("debugger", ("pdb", "bdb", "faulthandler")),
-    ("starts_process", ("pty",)),
-    ("harness_access", ("__main__",)),
-)
+IMPORTS = WHOLE_MODULES
 """Modules whose import alone is a finding."""
 
 PATCHED_MODULES = frozenset(

@@ -17,6 +17,27 @@ _METADATA_NETWORKS = tuple(
     )
 )
 _METADATA_NAMES = re.compile(r"(?:^|\.)metadata(?:\.|$)|^instance-data(?:\.|$)", re.IGNORECASE)
+_MODEL_SERVICES = re.compile(
+    r"""
+    (?:^|\.)(?:openai\.(?:com|azure\.com)|anthropic\.com|googleapis\.com|huggingface\.co|cohere\.(?:ai|com))$
+    | (?:^|\.)(?:together\.(?:ai|xyz)|groq\.com|deepseek\.com|openrouter\.ai|fireworks\.ai|replicate\.com)$
+    | (?:^|\.)(?:perplexity\.ai|mistral\.ai)$
+    | (?:^|\.)(?:x\.ai|nvidia\.com|amazonaws\.com|ai21\.com|aleph-alpha\.com|dashscope\.aliyuncs\.com|moonshot\.cn)$
+    | ^(?:localhost|127\.0\.0\.1|0\.0\.0\.0|::1)$
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_COLLECTORS = re.compile(
+    r"""
+    (?:^|\.)(?:webhook\.site|requestbin\.(?:com|net)|pipedream\.net|ngrok(?:-free)?\.(?:io|app|dev)|trycloudflare\.com)$
+    | (?:^|\.)(?:interact\.sh|oast\.[a-z]{2,6}|burpcollaborator\.net|oastify\.com|dnslog\.cn|ceye\.io)$
+    | (?:^|\.)(?:transfer\.sh|file\.io|0x0\.st|paste(?:bin\.com|\.ee)|hastebin\.com|termbin\.com|ix\.io|gofile\.io)$
+    | ^(?:api\.telegram\.org|(?:ptb\.|canary\.)?discord(?:app)?\.com|hooks\.slack\.com|ipinfo\.io)$
+    | ^(?:ifconfig\.me|api\.ipify\.org)$
+    | \.(?:onion|i2p)$
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|\d+")
 
 
@@ -37,6 +58,16 @@ def is_public_address(text: str) -> bool:
         return False
     address = _address(_host(text))
     return address is not None and not address.is_loopback and not (address.is_private and _is_own(address))
+
+
+def is_model_service(url: str) -> bool:
+    """Whether a URL is that of a model, or of this machine: honest scripts that were written elsewhere have those."""
+    return _MODEL_SERVICES.search(_host(url)) is not None
+
+
+def is_collector(url: str) -> bool:
+    """Whether a URL is where people send what they have taken."""
+    return _COLLECTORS.search(_host(url)) is not None
 
 
 def _is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

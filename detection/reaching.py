@@ -34,10 +34,11 @@ def reached_from(node: ast.expr, resolver: Resolver) -> Iterator[ast.AST]:
 
 def is_made_from_answers(node: ast.expr, resolver: Resolver) -> bool:
     """Whether an answer of the model may be in the value of `node`."""
-    return any(_asks(part, resolver) for part in reached_from(node, resolver))
+    return any(asks_model(part, resolver) for part in reached_from(node, resolver))
 
 
-def _asks(part: ast.AST, resolver: Resolver) -> bool:
+def asks_model(part: ast.AST, resolver: Resolver) -> bool:
+    """Whether `part` is a call that asks the model."""
     if not isinstance(part, ast.Call) or not isinstance(part.func, ast.Attribute) or part.func.attr not in ASKING:
         return False
     return MODEL in resolver.meanings(part.func.value)

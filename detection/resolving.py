@@ -15,7 +15,7 @@ from detection.folding import Folder
 from detection.imports import Imports
 from detection.known_texts import Texts
 from detection.local_names import is_local, local_spans
-from detection.sources import Sources, callee
+from detection.sources import Origin, Sources, callee
 from detection.static_tables import IMPORTERS, PASSING, RELEVANT_NAMES
 
 MAX_PASSES = 6
@@ -51,6 +51,8 @@ class Resolver:
         self._texts = Texts(self.folder, self.sources)
         self.templates: dict[int, str] = {}
         """What is known of texts by node: `detection.templates` keeps it here."""
+        self.origins: dict[int, Origin] = {}
+        """Where values come from, by node: `detection.origins` keeps it here."""
         self._imported: Mapping[str, Meanings] = imports.meanings()
         self._relevant = RELEVANT_NAMES | frozenset[str]().union(*self._imported.values())
         self._local = local_spans(nodes, _BUILTINS)

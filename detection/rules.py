@@ -9,9 +9,12 @@ from detection.rule_tables.abilities import ABILITIES
 from detection.rule_tables.bandit_tests import BANDIT
 from detection.rule_tables.behaviour import BEHAVIOUR
 from detection.rule_tables.detours import DETOURS
+from detection.rule_tables.flows import FLOWS
 from detection.rule_tables.names import NAMES
 from detection.rule_tables.rule import MEDIUM, Rule
+from detection.rule_tables.tampering import TAMPERING
 from detection.rule_tables.text import TEXT
+from detection.rule_tables.watchfulness import WATCHFULNESS
 
 LEARNED = Rule(
     id="learned_opinion",
@@ -22,7 +25,7 @@ LEARNED = Rule(
 )
 
 QUICK_CHECKS = (*TEXT, *NAMES)
-STATIC_ANALYSIS = (*DETOURS, *ABILITIES)
+STATIC_ANALYSIS = (*DETOURS, *ABILITIES, *FLOWS, *TAMPERING, *WATCHFULNESS)
 STAGES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
     {
         "quick_checks": QUICK_CHECKS,

@@ -8,15 +8,38 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from detection.local_names import own_nodes
 from detection.name_walk import ENTRY_POINT
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _ADDERS = frozenset({"append", "add", "extend", "insert", "update", "setdefault", "appendleft", "put", "put_nowait"})
-_ADDERS_TOO = frozenset({"push", "send", "set", "__setitem__", "__setattr__", "register", "extendleft"})
+_ADDERS_TOO = frozenset(
+    {
+        "push",
+        "send",
+        "set",
+        "write",
+        "writestr",
+        "writelines",
+        "send_bytes",
+        "__setitem__",
+        "__setattr__",
+        "register",
+        "extendleft",
+    }
+)
 _READERS = frozenset({"get", "pop", "__getitem__", "popleft"})
 _NAMESPACES = frozenset({"globals", "locals", "vars"})
+
+
+class Origin(NamedTuple):
+    """Where a value comes from, and every text and every bytes literal in it."""
+
+    kinds: frozenset[str]
+    texts: tuple[str, ...]
+    data: tuple[bytes, ...]
 
 
 class Sources:
@@ -29,6 +52,9 @@ class Sources:
         self._seen: set[tuple[str, int]] = set()
         self._parameters: dict[str, _Parameters] = {}
         self._methods: set[int] = set()
+        self._defined: set[str] = set()
+        self._functions: dict[str, list[ast.FunctionDef | ast.AsyncFunctionDef]] = {}
+        self._classes: dict[str, list[ast.ClassDef]] = {}
         for node in nodes:
             if isinstance(node, ast.ClassDef):
                 self._see_class(node)
@@ -38,6 +64,21 @@ class Sources:
         for _ in range(2):  # once more for functions that were handed to functions
             for call in calls:
                 self._bind_arguments(call)
+
+    def defines(self, name: str) -> bool:
+        """Whether some function, method or class of the script has that name."""
+        return name in self._defined
+
+    def functions_of(self, name: str) -> Sequence[ast.FunctionDef | ast.AsyncFunctionDef]:
+        """The functions and methods of that name."""
+        return self._functions.get(name, ())
+
+    def methods_of(self, owner: str, name: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+        """The methods of that name, in the classes called `owner`."""
+        for each in self._classes.get(owner, ()):
+            for statement in each.body:
+                if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef) and statement.name == name:
+                    yield statement
 
     def _see(self, node: ast.AST) -> None:
         if isinstance(node, _Function):
@@ -49,6 +90,8 @@ class Sources:
             self._see_call(node)
 
     def _see_class(self, node: ast.ClassDef) -> None:
+        self._defined.add(node.name)
+        self._classes.setdefault(node.name, []).append(node)
         for statement in node.body:
             if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
                 plain = any(
@@ -72,6 +115,8 @@ class Sources:
             if default is not None:
                 self._add(argument.arg, default)
         if not isinstance(node, ast.Lambda):
+            self._defined.add(node.name)
+            self._functions.setdefault(node.name, []).append(node)
             self._remember(node.name, node)
             if node.name == ENTRY_POINT and positional:
                 self.models.add(positional[0].arg)

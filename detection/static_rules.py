@@ -9,6 +9,8 @@ from detection.call_rules import call_notes
 from detection.capabilities import correlations, inventory
 from detection.data_rules import run_texts
 from detection.disguises import Disguises, documented_code, encoded_constants
+from detection.ending_rules import collected_notes
+from detection.environment_rules import read_notes, written_notes
 from detection.escaped_modules import escape_notes
 from detection.exhaustion_rules import loop_notes, size_notes
 from detection.file_rules import file_notes, path_notes, search_notes
@@ -17,6 +19,9 @@ from detection.name_walk import NameWalk
 from detection.names import ATTRIBUTES, DANGEROUS_NAMES, IMPORTS, MODULE_NAMES, PATCHED_MODULES
 from detection.namespace_rules import key_notes, namespace_notes
 from detection.notes import Note, note, note_at
+from detection.patch_rules import patch_notes
+from detection.payload_rules import channel_notes, pickled_code, read_annotations
+from detection.probe_rules import probe_notes
 from detection.reaching import ASKING, MODEL
 from detection.rescans import Rescans
 from detection.resolving import Resolver
@@ -33,7 +38,6 @@ from detection.static_tables import (
 from detection.syntax_tree import within
 
 _LITERALS = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.JoinedStr)
-_HOOKS = frozenset({"excepthook", "displayhook", "unraisablehook"})
 
 Place = tuple[int | None, int | None]
 
@@ -70,6 +74,7 @@ class _Analysis:
         modules = self._imports.top_level_modules()
         open_notes = [*found, *self._named]
         found += search_notes(self._nodes, self._resolver)
+        found += channel_notes(calls)
         found += correlations(open_notes, modules, calls, self._resolver)
         yield from found
         yield from inventory([*open_notes, *found], modules, calls, self._resolver)
@@ -85,10 +90,15 @@ class _Analysis:
                 yield from self._assignment_notes(node)
             elif isinstance(node, ast.While | ast.For):
                 yield from loop_notes(node, self._resolver)
+            elif isinstance(node, ast.ClassDef):
+                yield from collected_notes(node)
         yield from escape_notes(self._nodes, self._resolver)
         yield from model_notes(self._nodes)
+        yield from probe_notes(self._nodes, self._resolver)
+        yield from pickled_code(self._nodes)
         yield from namespace_notes(self._nodes, self._resolver)
-        for node, text in (*encoded_constants(self._nodes), *self._documented_code()):
+        written = (*encoded_constants(self._nodes), *self._documented_code(), *read_annotations(self._nodes))
+        for node, text in written:
             yield from self._rescan(node, text)
         if self._resolver.folder.exhausted or not self._resolver.settled or self._rescans.exhausted:
             yield note("not_analysed")
@@ -112,6 +122,7 @@ class _Analysis:
             yield from _climb_notes(node)
         elif isinstance(node, ast.Subscript):
             yield from self._key_notes(node)
+            yield from read_notes(node, self._resolver)
 
     def _module_notes(self) -> Iterator[Note]:
         used = self._imports.top_level_modules()
@@ -165,7 +176,9 @@ class _Analysis:
             yield note_at("encoded_code", node, evidence=text, detail=", ".join(grave))
 
     def _assignment_notes(self, node: ast.Assign) -> Iterator[Note]:
+        yield from patch_notes(node, self._resolver)
         for target in node.targets:
+            yield from written_notes(target, self._resolver)
             if isinstance(target, ast.Name) and target.id == "__match_args__":
                 yield from _match_args_notes(node.value)
             elif isinstance(target, ast.Subscript):
@@ -173,8 +186,6 @@ class _Analysis:
             elif isinstance(target, ast.Attribute) and not _is_none(node.value):
                 patched = self._resolver.meanings(target.value) & PATCHED_MODULES
                 libraries = self._resolver.meanings(target.value) & PATCHABLE_MODULES
-                if target.attr in _HOOKS and "sys" in self._resolver.meanings(target.value):
-                    yield note_at("patches_library", target, evidence=f"sys.{target.attr}")
                 if libraries and not patched:
                     yield note_at("patches_library", target, evidence=f"{min(libraries)}.{target.attr}")
                 yield from self._model_store_notes(target)

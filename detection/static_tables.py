@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from detection.decoders import CONSTANTS, DECODERS, PURE_FUNCTIONS
 from detection.file_acts import FILE_ACTS
 from detection.names import IMPORTS, MODULE_NAMES, PATCHED_MODULES
+from detection.origin_names import ORIGINS, PROBES
+from detection.word_lists import words
 
 DETOUR_RULES = {
     "dynamic_code": "hidden_dynamic_code",
@@ -19,13 +21,19 @@ DETOUR_RULES = {
 }
 """What a rule of the quick checks becomes where the name is not written out."""
 
-GRAVE_IN_DISGUISE = frozenset(
-    {"dynamic_code", "builtins_access", "introspection", "frame_access", "starts_process", "starts_interpreter"}
-    | {"signals_process", "changes_privileges", "native_code", "code_loading", "harness_access", "harness_patch"}
-    | {"hidden_dynamic_code", "hidden_process", "hidden_introspection", "hidden_import", "computed_name"}
-    | {"sensitive_file", "metadata_service", "network_use", "persistence", "forges_harness", "constructs_code"}
-    | {"encoded_code", "unpickles_literal", "makes_links", "early_exit"}
-)
+GRAVE_IN_DISGUISE = words("""
+    dynamic_code builtins_access introspection frame_access starts_process starts_interpreter signals_process
+    changes_privileges native_code code_loading harness_access harness_patch hidden_dynamic_code hidden_process
+    hidden_introspection hidden_import computed_name computed_attribute sensitive_file metadata_service network_use
+    raw_network persistence forges_harness constructs_code encoded_code unpickles_literal makes_links early_exit
+    format_leak type_walk takes_environment walks_modules reads_namespace reads_machine writes_to_machine
+    searches_machine searches_credentials answer_as_code endless_spawning ignores_signals raises_limits
+    foreign_descriptor hooks_imports loads_foreign_code links_system_file patches_library leaks_credentials
+    forges_result destroys_files network_protocol machine_interface credential_store private_module hooks_interpreter
+    reads_entities opens_browser tracing star_import opens_model edits_output sends_data tells_model alters_found_files
+    answer_as_path steers_programs looks_for_platform leaves_database acts_after_end probes_machine waits_for_date
+    makes_executable loads_written_code
+""")
 """Findings in decoded text that make the decoding a finding: nobody encodes these for a good reason."""
 
 _HTTP_VERBS = ("get", "post", "put", "patch", "delete", "head", "options")
@@ -135,7 +143,7 @@ CODE_BUILDERS = frozenset({"types.FunctionType", "types.CodeType", "types.Lambda
 ATTRIBUTE_GETTERS = frozenset({"operator.attrgetter", "operator.methodcaller", "inspect.getattr_static"})
 OBJECT_LOADERS = frozenset(
     {"yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.full_load", "yaml.unsafe_load_all", "jsonpickle.decode"}
-    | {"ruamel.yaml.load", "jsonpickle.loads", "logging.config.dictConfig"}
+    | {"ruamel.yaml.load", "jsonpickle.loads"}
 )
 OBJECT_TAGS = ("!!python/", "tag:yaml.org,2002:python/", "py/object", "py/reduce", "py/function", "ext://os")
 """In a text, these make such a loader call what the text names."""
@@ -204,7 +212,13 @@ _ASKED_FOR = (
     ),
     *("signal.SIG_IGN", "resource.setrlimit", "resource.RLIM_INFINITY", "builtins.type", "numpy.load", "torch.load"),
     *("sys.path.insert", "sys.path.append", "site.addsitedir", "itertools.count", "builtins.bytearray", "builtins.int"),
-    *("numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full"),
+    *("numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full", "atexit.register", "weakref.finalize", "os.putenv"),
+    *("builtins.range", "pathlib.Path().chmod"),
+    *("threading._register_atexit", "time.sleep", "asyncio.sleep", "codecs.register_error", "sys.setrecursionlimit"),
+    *("threading.stack_size", "signal.pthread_sigmask", "signal.sigaction", "pkgutil.iter_modules", "threading"),
+    *("os.chmod", "pathlib.Path().chmod", "copyreg.pickle", "inspect.getmodule", "inspect.getfile", "logging.config"),
+    *("inspect.getsource", "inspect.getsourcefile", "inspect.getsourcelines", "inspect.getmembers", "inspect.unwrap"),
+    *("logging.config.dictConfig", "logging.config.fileConfig", "importlib.machinery.ExtensionFileLoader"),
 )
 """What single rules ask for."""
 _HELPERS = frozenset(
@@ -231,7 +245,8 @@ _RULED = (
     *(f"{module}.__dict__.update" for module in PATCHED_MODULES),
     *PATCHABLE_MODULES,
     *(IMPORTERS | ENVIRONMENT_READERS | _HELPERS | HARNESS_MODULES | PATCHED_MODULES | GUARDED_MODULES | set(IMPORTS)),
-    *(*_ASKED_FOR, *FILE_ACTS, *INTERPRETERS, *TEMPLATE_RUNNERS),
+    *(*_ASKED_FOR, *FILE_ACTS, *INTERPRETERS, *TEMPLATE_RUNNERS, *ORIGINS, *PROBES),
+    *(f"{name}()" for name in PROBES),
     *(*DECODERS, *PURE_FUNCTIONS, *CONSTANTS),
 )
 _MODULES = {name.rpartition(".")[0] for name in _RULED} | GUARDED_MODULES

@@ -1,0 +1,98 @@
+"""Rules about where values go: to the network, into prompts, into the names of files. Standard library only."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from detection.network_addresses import is_collector, is_model_service, names_metadata_service
+from detection.notes import Note, note_at
+from detection.origins import origin
+from detection.reaching import asks_model
+from detection.resolving import Resolver
+from detection.static_tables import CREDENTIAL_VARIABLE, NETWORK_CALLS
+
+_OF_MACHINE = frozenset({"answers", "machine", "source", "environment"})
+_OTHERS_DATA = _OF_MACHINE | {"files", "listing", "library"}
+"""What a body or a parameter may be made from; an address is often kept in a file."""
+_SENDING = frozenset(
+    {"post", "put", "patch", "request", "request_encode_body", "request_encode_url", "upload", "fetch"}
+)
+_CARRIERS = frozenset({"data", "json", "files", "content", "body", "fields", "payload"})
+_HEADERS = frozenset({"headers", "auth", "cookies", "timeout", "context", "verify"})
+_URL = re.compile(r"^(?:https?|ftp|wss?|gopher|tftp|ldap|smb)s?://", re.IGNORECASE)
+_ROOTS = re.compile(r"^(?:\.{1,2}/?|/.*|~.*)$")
+
+
+def network_flow_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """What a call hands to the network, whatever library it belongs to."""
+    known = resolver.meanings(node.func) & NETWORK_CALLS
+    if not known and not _seems_to_send(node):
+        return
+    urls = [text for text in _texts(node, resolver) if _URL.match(text)]
+    if not known and not urls:
+        return
+    for url in urls:
+        if names_metadata_service(url):
+            yield note_at("metadata_service", node, evidence=url)
+        elif is_collector(url):
+            yield note_at("sends_data", node, evidence=url)
+    if not known:
+        yield note_at("network_use", node, evidence=urls[0])
+    to_model_service = bool(urls) and all(map(is_model_service, urls))
+    taken = "" if to_model_service else _taken(node, resolver)
+    if taken:
+        yield note_at("sends_data", node, evidence=taken)
+    elif urls and not to_model_service and _carries_unknown(node, resolver):
+        yield note_at("sends_data", node, evidence=urls[0])
+
+
+def prompt_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """What the model is told about the machine, the platform or the script's surroundings."""
+    if not asks_model(node, resolver):
+        return
+    for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
+        made_of = origin(argument, resolver)
+        told = made_of.kinds & {"machine", "source", "library"}
+        if "listing" in made_of.kinds and any(_ROOTS.match(text) for text in made_of.texts):
+            told |= {"listing"}
+        if "environment" in made_of.kinds and any(map(CREDENTIAL_VARIABLE.search, made_of.texts)):
+            told |= {"environment"}
+        if told:
+            yield note_at("tells_model", node, evidence=", ".join(sorted(told)))
+            return
+
+
+def _texts(node: ast.Call, resolver: Resolver) -> list[str]:
+    several = (*node.args, *(keyword.value for keyword in node.keywords))
+    return [text for each in several for text in (*origin(each, resolver).texts, resolver.folder.text(each) or "")]
+
+
+def _seems_to_send(node: ast.Call) -> bool:
+    """A method such as `post`, or an argument such as `json=`."""
+    named = isinstance(node.func, ast.Attribute) and node.func.attr in _SENDING
+    return named or any(keyword.arg in _CARRIERS for keyword in node.keywords)
+
+
+def _taken(node: ast.Call, resolver: Resolver) -> str:
+    """What of others' is in the arguments."""
+    sending = _is_sending(node)
+    for argument in (*node.args, *(each.value for each in node.keywords if each.arg not in _HEADERS)):
+        kinds = origin(argument, resolver).kinds & (_OTHERS_DATA if sending else _OF_MACHINE)
+        if kinds:
+            return ", ".join(sorted(kinds))
+    return ""
+
+
+def _is_sending(node: ast.Call) -> bool:
+    named = isinstance(node.func, ast.Attribute) and node.func.attr in _SENDING
+    return named or len(node.args) > 1 or any(keyword.arg in _CARRIERS | {"params"} for keyword in node.keywords)
+
+
+def _carries_unknown(node: ast.Call, resolver: Resolver) -> bool:
+    """A body that is not written in the script."""
+    bodies = [each.value for each in node.keywords if each.arg in _CARRIERS]
+    if isinstance(node.func, ast.Attribute) and node.func.attr in _SENDING:
+        bodies += node.args[1:2]
+    return any(resolver.folder.fold(body) is None for body in bodies if not isinstance(body, ast.Constant))

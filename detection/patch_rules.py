@@ -1,0 +1,62 @@
+"""What is put in the place of others' functions: of libraries, of the streams, of the interpreter's hooks.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from detection.local_names import own_nodes
+from detection.notes import Note, note_at
+from detection.resolving import Resolver
+from detection.syntax_tree import within
+
+_HOOKS = frozenset(
+    {"excepthook", "displayhook", "unraisablehook", "breakpointhook", "__excepthook__", "__displayhook__"}
+)
+_HOOKED = frozenset({"sys", "threading"})
+_MEANT_FOR_IT = frozenset({"showwarning", "formatwarning", "default_factory", "converter"})
+"""Attributes that libraries offer for replacement."""
+_STREAMS = frozenset({"stdout", "stderr", "__stdout__", "__stderr__"})
+_EDITING = frozenset({"sub", "subn", "replace", "translate", "loads", "dumps", "format", "split", "partition"})
+
+
+def patch_notes(node: ast.Assign, resolver: Resolver) -> Iterator[Note]:
+    """`random.random = lambda: 0.0`, `sys.stdout = Editor(sys.stdout)`, `threading.excepthook = after`."""
+    for target in node.targets:
+        if not isinstance(target, ast.Attribute):
+            continue
+        owners = resolver.meanings(target.value)
+        if target.attr in _HOOKS and owners & _HOOKED:
+            yield note_at("patches_library", target, evidence=f"{min(owners & _HOOKED)}.{target.attr}")
+        elif target.attr in _STREAMS and "sys" in owners:
+            if _edits(node.value, resolver):
+                yield note_at("edits_output", target, evidence=f"sys.{target.attr}")
+        elif (
+            target.attr not in _MEANT_FOR_IT
+            and resolver.is_import(target.value)
+            and is_own_function(node.value, resolver)
+        ):
+            yield note_at("patches_library", target, evidence=target.attr)
+
+
+def is_own_function(node: ast.expr, resolver: Resolver) -> bool:
+    """Whether a value is a function or a class of the script."""
+    if isinstance(node, ast.Lambda):
+        return True
+    if isinstance(node, ast.Call):  # `partial(f, 1)`, `wrapped(f)`
+        return any(is_own_function(each, resolver) for each in node.args)
+    return isinstance(node, ast.Name) and resolver.sources.defines(node.id)
+
+
+def _edits(node: ast.expr, resolver: Resolver) -> bool:
+    """Whether a stream's `write`, in a class of the script, changes what it is given."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        return False
+    return any(
+        isinstance(part, ast.Attribute) and part.attr in _EDITING
+        for method in resolver.sources.methods_of(node.func.id, "write")
+        for part in (*own_nodes(method.body), *(each for line in method.body for each in within(line)))
+    )

@@ -1,0 +1,74 @@
+"""What the paths of files are made from: answers, searches, places of libraries, names of credentials.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from detection.file_acts import Act
+from detection.machine_paths import names_home_secret
+from detection.notes import Note, note_at
+from detection.origins import origin
+from detection.reaching import asks_model
+from detection.resolving import Resolver
+from detection.sensitive_paths import is_credential, is_persistent
+from detection.sources import Origin
+
+MAX_NAME = 200
+_CODE = re.compile(r"\*[^/]*\.(?:pyc?|pyi|pth|sh|so|whl|ipynb)$|\b__init__\.py$")
+_CHANGES = frozenset({Act.WRITES, Act.REMOVES})
+_WIDE = re.compile(r"^(?:\.{1,2}/?|~.+|/(?!tmp/|var/tmp/|dev/shm/).+)$")
+MAX_HOPS = 3
+
+
+def path_origin_notes(node: ast.Call, act: Act, paths: list[ast.expr], resolver: Resolver) -> Iterator[Note]:
+    """What is to be said about one call by what its paths are made from."""
+    for path in paths:
+        made_of = origin(path, resolver)
+        secret = next((text for text in made_of.texts if _is_secret(text)), None)
+        later = next((text for text in made_of.texts if len(text) <= MAX_NAME and is_persistent("/" + text)), None)
+        if secret is not None:
+            yield note_at("sensitive_file", node, evidence=secret)
+        elif act in _CHANGES and later is not None:
+            yield note_at("persistence", node, evidence=later)
+        elif act in _CHANGES and "library" in made_of.kinds:
+            yield note_at("writes_to_machine", node, evidence="a library's own place")
+        elif act in _CHANGES and "listing" in made_of.kinds and _is_theirs(made_of):
+            yield note_at("alters_found_files", node)
+        elif act is not Act.SEARCHES and _is_chosen_by_answer(path, resolver):
+            yield note_at("answer_as_path", node)
+
+
+def _is_secret(text: str) -> bool:
+    if not 3 < len(text) <= MAX_NAME or " " in text or "\n" in text:
+        return False
+    return is_credential("/" + text) or names_home_secret("/" + text)
+
+
+def _is_theirs(made_of: Origin) -> bool:
+    """Whether files that were found are the platform's or the user's, not what the script has made."""
+    if "temporary" in made_of.kinds:
+        return False
+    if made_of.kinds & {"machine", "source", "library"}:
+        return True
+    return any(_CODE.search(text) or _WIDE.match(text) for text in made_of.texts if len(text) <= MAX_NAME)
+
+
+def _is_chosen_by_answer(node: ast.expr, resolver: Resolver, hops: int = MAX_HOPS) -> bool:
+    """Whether a path is, as a whole, what the model answered."""
+    if isinstance(node, ast.Call):
+        if asks_model(node, resolver):
+            return True
+        inner = node.func.value if isinstance(node.func, ast.Attribute) and not node.args else None
+        inner = inner or (node.args[0] if node.args else None)
+        return inner is not None and hops > 0 and _is_chosen_by_answer(inner, resolver, hops - 1)
+    if isinstance(node, ast.Subscript):
+        written = isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str)
+        return written and "answers" in origin(node.value, resolver).kinds
+    if isinstance(node, ast.Name) and hops > 0:
+        return any(_is_chosen_by_answer(each, resolver, hops - 1) for each in resolver.sources.of.get(node.id, [])[:8])
+    return False

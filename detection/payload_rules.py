@@ -1,0 +1,110 @@
+"""Code where nobody looks for it: pickles in literals, factories in configurations, annotations that are read.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import pickletools
+from collections.abc import Iterator, Sequence
+
+from detection.disguises import decoded
+from detection.names import IMPORTS, MODULE_NAMES
+from detection.notes import Note, note_at
+from detection.origins import origin
+from detection.resolving import Resolver
+from detection.static_tables import DETOUR_RULES
+
+MAX_PICKLE = 64 * 1024
+MAX_OPCODES = 20_000
+MIN_PICKLE = 8
+_CALLING = frozenset(
+    {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "REDUCE", "BUILD", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2"}
+)
+_STARTS = (b"\x80", b"c", b"(", b"i", b"V", b"S", b"]", b"}")
+_ANNOTATION_READERS = frozenset({"get_type_hints", "get_annotations", "ForwardRef", "eval_str", "resolve_types"})
+
+
+def pickled_code(nodes: Sequence[ast.AST]) -> Iterator[Note]:
+    """Literals that are pickles which call something, as they stand or encoded."""
+    for node in nodes:
+        value = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(value, str | bytes) and any(map(is_pickled_call, _candidates(value))):
+            yield note_at("unpickles_literal", node, evidence="a pickle that calls something")
+
+
+def is_pickled_call(data: bytes) -> bool:
+    """Whether bytes are a pickle that imports or calls something when it is loaded."""
+    if not data.startswith(_STARTS) or not MIN_PICKLE <= len(data) <= MAX_PICKLE:
+        return False
+    names: set[str] = set()
+    try:
+        for number, (opcode, _, _) in enumerate(pickletools.genops(io.BytesIO(data))):
+            names.add(opcode.name)
+            if number > MAX_OPCODES:
+                return False
+    except (ValueError, IndexError, KeyError, UnicodeDecodeError, OverflowError, EOFError):
+        return False
+    return "STOP" in names and bool(names & _CALLING)
+
+
+def _candidates(value: str | bytes) -> Iterator[bytes]:
+    if isinstance(value, bytes):
+        yield value
+    elif value.isascii():
+        yield value.encode("ascii")
+    yield from decoded(value)
+
+
+def factory_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`logging.config.dictConfig({"filters": {"a": {"()": "os.system"}}})`: the configuration is the program."""
+    for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
+        for text in origin(argument, resolver).texts:
+            module, _, name = text.removeprefix("ext://").rpartition(".")
+            rule = DETOUR_RULES.get(MODULE_NAMES.get(module, {}).get(name, ""))
+            if rule or module.partition(".")[0] in IMPORTS:
+                yield note_at(rule or "hidden_import", node, evidence=text)
+                return
+
+
+def read_annotations(nodes: Sequence[ast.AST]) -> Iterator[tuple[ast.expr, str]]:
+    """The texts of annotations that are more than a name, in a script that has annotations evaluated."""
+    if not any(_reads_annotations(node) for node in nodes):
+        return
+    for node in nodes:
+        for annotation in _annotations(node):
+            for part in ast.walk(annotation):
+                if isinstance(part, ast.Constant) and isinstance(part.value, str) and "(" in part.value:
+                    yield part, part.value
+
+
+def _reads_annotations(node: ast.AST) -> bool:
+    name = getattr(node, "attr", None) or getattr(node, "id", None) or getattr(node, "arg", None)
+    return name in _ANNOTATION_READERS or (
+        isinstance(node, ast.ImportFrom) and any(each.name in _ANNOTATION_READERS for each in node.names)
+    )
+
+
+def _annotations(node: ast.AST) -> Iterator[ast.expr]:
+    if isinstance(node, ast.AnnAssign):
+        yield node.annotation
+    found = node.annotation if isinstance(node, ast.arg) else getattr(node, "returns", None)
+    if isinstance(found, ast.expr):
+        yield found
+
+
+def channel_notes(calls: Sequence[ast.Call]) -> Iterator[Note]:
+    """`left.send_bytes(data)` and `right.recv()`: what is received is unpickled."""
+    sent = [call for call in calls if _is_method(call, "send_bytes") and call.args and not _is_pickling(call.args[0])]
+    if sent and any(_is_method(call, "recv") and not call.args for call in calls):
+        yield note_at("unpickles_literal", sent[0], evidence="send_bytes, then recv")
+
+
+def _is_method(call: ast.Call, name: str) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr == name
+
+
+def _is_pickling(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "dumps"
