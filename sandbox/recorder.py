@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable
 
-from sandbox.controls import notifications
+from sandbox.controls import landlock, notifications
 from sandbox.controls.call_rules import read_call_rules
 from sandbox.controls.judge import Judge, Judgement
 from sandbox.controls.wall_spec import WallSpec
@@ -55,7 +55,7 @@ class Recorder:
     ) -> None:
         self._listener = listener_fd
         self._rules = read_call_rules(recorded=spec.recorded)
-        self._judge = Judge(script_pid, spec)
+        self._judge = Judge(script_pid, spec, landlock_truncates=landlock.interface_version() >= landlock.TRUNCATES)
         self._tell = tell
         self._started_at = 0.0
         self._repeats: dict[AttemptKey, int] = {}

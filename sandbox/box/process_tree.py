@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from sandbox.controls.caller import parent_of
+from sandbox.controls.caller import parent_of, place_of
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _CONTAINER_MEMORY = (("/sys/fs/cgroup/memory.stat", "anon "), ("/sys/fs/cgroup/memory/memory.stat", "total_rss "))
@@ -41,7 +41,7 @@ def resident_bytes(ancestor: int) -> int:
     total = 0
     for process in descendants(ancestor):
         try:
-            with open(f"/proc/{process}/statm", encoding="ascii") as file:
+            with open(f"{place_of(process)}/statm", encoding="ascii") as file:
                 total += int(file.read().split()[1]) * _PAGE
         except (OSError, IndexError, ValueError):
             continue

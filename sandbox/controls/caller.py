@@ -111,7 +111,7 @@ def format_address(data: bytes) -> str:
 
 def parent_of(process: int) -> int | None:
     """The parent of a process or thread; None where it is gone."""
-    fields = _stat(process)
+    fields = _stat(f"/proc/{process}")
     return int(fields[1]) if fields else None
 
 
@@ -132,7 +132,7 @@ def threads_below(ancestor: int) -> int:
     parents: dict[int, int] = {}
     threads: dict[int, int] = {}
     for name in os.listdir("/proc"):
-        if name.isdigit() and (fields := _stat(int(name))):
+        if name.isdigit() and (fields := _stat(f"/proc/{name}")):
             parents[int(name)], threads[int(name)] = int(fields[1]), int(fields[17])
     family = {ancestor}
     grown = True
@@ -150,10 +150,26 @@ def _link(path: str) -> str:
         return UNREADABLE
 
 
-def _stat(process: int) -> list[str]:
-    """The fields of /proc/PID/stat from the state on: the name before it may contain anything."""
+def place_of(process: int) -> str:
+    """Where /proc tells of a process: its memory, its descriptors. At another thread where the first one has left."""
+    place = f"/proc/{process}"
+    if _state(place) != "Z":
+        return place
     try:
-        with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
+        threads = [f"{place}/task/{each}" for each in os.listdir(f"{place}/task")]
+    except OSError:
+        return place
+    return next((each for each in threads if _state(each) not in {"", "Z"}), place)
+
+
+def _state(place: str) -> str:
+    return (_stat(place) or [""])[0]
+
+
+def _stat(place: str) -> list[str]:
+    """The fields of its `stat` from the state on: the name before it may contain anything."""
+    try:
+        with open(f"{place}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()
     except OSError:
         return []

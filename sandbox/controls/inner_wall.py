@@ -22,6 +22,13 @@ from sandbox.controls.observation import hidden_runner, observe, surroundings
 from sandbox.controls.start import SealedStart, Start
 from sandbox.controls.wall_spec import WallSpec
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    _Raised = TypeVar("_Raised")
+
 __all__ = ["ControlUnavailable", "Start", "WallSpec", "observe", "raise_wall"]
 
 NICE = 19
@@ -37,14 +44,11 @@ def raise_wall(spec: WallSpec, channel: socket.socket) -> Start:
     """Confine this process for ever, send the listener over `channel` and wait there for one byte.
 
     Call it in a fork that has one thread and nothing open that the script may not have. From the moment the listener
-    is sent, somebody has to serve it. What is returned executes the one program that may be. Raises ControlUnavailable
-    where a control cannot be had.
+    is sent, somebody has to serve it. What is returned executes the one program that may be. Raises ControlUnavailable,
+    which names the control that cannot be had.
     """
     spec.seen = surroundings(spec)
-    try:
-        start = _on_the_machine(spec, channel) if spec.machine is None else _in_own_kernel(spec, channel)
-    except (OSError, ValueError) as error:
-        raise ControlUnavailable(f"a control of the inner wall cannot be had: {error}") from error
+    start = _on_the_machine(spec, channel) if spec.machine is None else _in_own_kernel(spec, channel)
     if channel.recv(1) == b"":
         os._exit(1)  # the runner is gone, and nothing may start without it
     return start
@@ -56,9 +60,9 @@ def _on_the_machine(spec: WallSpec, channel: socket.socket) -> Start:
     steps = seccomp.program(read_call_rules(recorded=spec.recorded).values(), handover)
     spec.seen.update(hidden_runner(spec))
     _lower(spec)
-    prctl(PR_SET_NO_NEW_PRIVS, 1)
-    spec.seen["landlock_abi"] = str(landlock.restrict(_directories(spec), _files(spec)))
-    _hand_over(handover, seccomp.install(steps))
+    _had("no_new_privs", lambda: prctl(PR_SET_NO_NEW_PRIVS, 1))
+    spec.seen["landlock_abi"] = str(_had("landlock", lambda: landlock.restrict(_directories(spec), _files(spec))))
+    _hand_over(handover, _had("seccomp", lambda: seccomp.install(steps)))
     return Start()
 
 
@@ -67,14 +71,20 @@ def _in_own_kernel(spec: WallSpec, channel: socket.socket) -> Start:
     rules = read_call_rules(recorded=False, listened=False).values()
     steps = seccomp.program(rules, channel.fileno(), start.address, listened=False)
     _lower(spec)
-    os.setgroups([])
-    os.setresgid(_SCRIPT_UID, _SCRIPT_UID, _SCRIPT_UID)
-    os.setresuid(_SCRIPT_UID, _SCRIPT_UID, _SCRIPT_UID)
+    _had("not_root", _become_another_user)
     spec.seen.update(hidden_runner(spec))
-    prctl(PR_SET_NO_NEW_PRIVS, 1)
-    seccomp.install(steps, listened=False)
+    _had("no_new_privs", lambda: prctl(PR_SET_NO_NEW_PRIVS, 1))
+    _had("seccomp", lambda: seccomp.install(steps, listened=False))
     channel.send(NO_LISTENER)
     return start
+
+
+def _had(control: str, raised: Callable[[], _Raised]) -> _Raised:
+    """What raising a control gives. Raises ControlUnavailable, which names it."""
+    try:
+        return raised()
+    except (OSError, ValueError) as error:
+        raise ControlUnavailable(f"{control} cannot be had here: {error}") from error
 
 
 def _above_every_limit(channel: socket.socket, open_files: int) -> int:
@@ -87,12 +97,22 @@ def _above_every_limit(channel: socket.socket, open_files: int) -> int:
 
 
 def _lower(spec: WallSpec) -> None:
-    os.nice(NICE)
+    _had("nice", lambda: os.nice(NICE))
     prctl(PR_SET_DUMPABLE, 1)  # otherwise the file below belongs to root
+    _had("first_to_die", _die_first)
+    prctl(PR_SET_DUMPABLE, 0)
+    _had("limits", lambda: rlimits.set_limits(spec.wanted_limits()))
+
+
+def _die_first() -> None:
     with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write(str(_FIRST_TO_DIE))
-    prctl(PR_SET_DUMPABLE, 0)
-    rlimits.set_limits(spec.wanted_limits())
+
+
+def _become_another_user() -> None:
+    os.setgroups([])
+    os.setresgid(_SCRIPT_UID, _SCRIPT_UID, _SCRIPT_UID)
+    os.setresuid(_SCRIPT_UID, _SCRIPT_UID, _SCRIPT_UID)
 
 
 def _directories(spec: WallSpec) -> list[tuple[str, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from sandbox.controls.call_arguments import (
     OPEN_FOR_WRITING,
     PATHS,
     PROCESS_ARGUMENT,
+    THREAD,
 )
 from sandbox.controls.call_rules import CallRule
 from sandbox.controls.caller import UNREADABLE, Caller, descends_from, threads_below
@@ -25,6 +27,8 @@ _SOCKET_TYPES: dict[int, str] = {socket.SOCK_STREAM: "stream", socket.SOCK_DGRAM
 _PROTOCOLS = frozenset({0, socket.IPPROTO_TCP, socket.IPPROTO_UDP})
 """Others serve nothing honest, and many of them load a module into the machine's kernel."""
 _TRUNCATE_ONLY = 0x200
+_EMPTIES = frozenset({"truncate", "openat2"})
+"""By a path or by flags in memory, so that only Landlock could say whose file is emptied."""
 _HOW_IT_OPENS = 0x3
 _DIRECTORY_ONLY = 0x10000
 
@@ -48,8 +52,10 @@ class Judgement:
 class Judge:
     """Judges the calls of one script. Until the interpreter's execve they are our own."""
 
-    def __init__(self, script: int, spec: WallSpec) -> None:
+    def __init__(self, script: int, spec: WallSpec, *, landlock_truncates: bool = True) -> None:
+        """`landlock_truncates` is whether this kernel's Landlock knows the right to empty a file (ABI 3)."""
         self._script = script
+        self._landlock_truncates = landlock_truncates
         self._spec = spec
         self._runner = os.getpid()
         self._writable = spec.write_roots
@@ -71,6 +77,8 @@ class Judge:
     def judge(self, rule: CallRule, notification: Notification) -> Judgement:
         """What happens to this call. Whatever is not understood is refused."""
         caller = Caller(notification.process)
+        if rule.name in _EMPTIES and not self._landlock_truncates:
+            return Judgement(errno.EPERM, "write", self._paths(rule.name, caller, notification))
         special = self._special.get(rule.name)
         if special is not None and rule.action != "refuse":
             return special(rule, caller, notification)
@@ -123,6 +131,8 @@ class Judge:
         flags = notification.arguments[0] if rule.name == "clone" else 0
         if flags & NAMESPACE_FLAGS:
             return Judgement(errno.EPERM, "namespace", f"clone(0x{flags & NAMESPACE_FLAGS:x})")
+        if flags & THREAD:  # one with descriptors of its own: nobody would see what it keeps open
+            return Judgement(errno.EPERM, "process", f"clone(0x{flags:x})")
         self._forks += 1
         if self._forks >= self._spec.processes and threads_below(self._runner) >= self._spec.processes:
             self.process_limit_hits += 1
@@ -158,6 +168,9 @@ class Judge:
     def _foreign_process(self, rule: CallRule, _: Caller, notification: Notification) -> Judgement:
         """Only what came from the runner is the script's: not the runner itself, not a group, not everybody."""
         process = _signed(notification.arguments[PROCESS_ARGUMENT[rule.name]])
+        if rule.name == "prlimit64" and (process == 0 or descends_from(process, self._runner)):
+            changes_core = notification.arguments[1] & 0xFFFFFFFF == resource.RLIMIT_CORE and notification.arguments[2]
+            return Judgement(errno.EPERM, rule.kind, "prlimit64(core)") if changes_core else Judgement(None, None)
         if process > 0 and descends_from(process, self._runner):
             return Judgement(None, None)
         whom = "runner" if process in {self._runner, os.getppid()} else str(process)

@@ -34,6 +34,8 @@ EXECUTE = READ | EXECUTE_FILE
 WRITE = READ | WRITE_FILE | TRUNCATE | REFER | REMOVE_DIR | REMOVE_FILE | MAKE_DIR | MAKE_REG | MAKE_SYM
 """Never together with EXECUTE: what a script writes cannot be executed."""
 _OF_A_FILE = EXECUTE_FILE | WRITE_FILE | READ_FILE | TRUNCATE
+TRUNCATES = 3
+"""The first version of the interface that knows TRUNCATE."""
 _SINCE_ABI = {1: 13, 2: 14, 3: 15, 4: 15}
 """How many of the rights each version of the interface knows; 16 from version 5."""
 

@@ -13,12 +13,14 @@ from sandbox.controls.kernel import PR_GET_NO_NEW_PRIVS, PR_GET_SECCOMP, prctl, 
 from sandbox.controls.network_probe import what_answers
 from sandbox.controls.wall_spec import WallSpec
 
-_CAPGET, _PTRACE, _SYSLOG = 125, 101, 103
+_CAPGET, _SYSLOG, _MEMFD_CREATE = 125, 103, 319
 _READ_WHOLE_LOG = 3
 _OWN_KERNEL = "gVisor"
 _CAPABILITY_VERSION_3 = 0x20080522
 _NOWHERE = ("192.0.2.1", 9)
 """An address that no network has (RFC 5737)."""
+_HERE = ("127.0.0.1", 9)
+"""One that every network has: for datagrams, connecting sends nothing."""
 _CANARY = "/airlock-write-check"
 
 
@@ -72,8 +74,8 @@ def _seccomp(_: WallSpec) -> tuple[bool, str]:
 
 
 def _calls_refused(_: WallSpec) -> tuple[bool, str]:
-    """Without a recorder the answer is ENOSYS, without a filter the call succeeds."""
-    return _refused(lambda: system_call(_PTRACE, 0, 0, 0, 0), {errno.EPERM})
+    """Without a recorder the answer is ENOSYS, without a filter EFAULT: no kernel refuses this call by itself."""
+    return _refused(lambda: system_call(_MEMFD_CREATE, 0, 0), {errno.EPERM})
 
 
 def _landlock(spec: WallSpec) -> tuple[bool, str]:
@@ -104,8 +106,15 @@ def _write_denied(spec: WallSpec) -> tuple[bool, str]:
 
 
 def _network_denied(_: WallSpec) -> tuple[bool, str]:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as each:
-        return _refused(lambda: each.connect(_NOWHERE), {errno.EPERM, errno.EACCES, errno.ENETUNREACH})
+    """A namespace without a network answers for the far address by itself; the near one shows that the filter does."""
+    far = _connecting(socket.SOCK_STREAM, _NOWHERE, {errno.EPERM, errno.EACCES, errno.ENETUNREACH})
+    near = _connecting(socket.SOCK_DGRAM, _HERE, {errno.EPERM})
+    return far[0] and near[0], f"{far[1]} {near[1]}"
+
+
+def _connecting(kind: int, address: tuple[str, int], refusals: set[int]) -> tuple[bool, str]:
+    with socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK) as each:
+        return _refused(lambda: each.connect(address), refusals)
 
 
 def _limits(spec: WallSpec) -> tuple[bool, str]:

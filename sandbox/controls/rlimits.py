@@ -20,12 +20,14 @@ def wanted_limits(
     process and thread of the uid, those of others included.
     """
     limits = {
-        "CORE": (0, 0),
+        "CORE": (1, 1),  # with 0 the kernel still feeds a core to a machine's crash handler, which is root; not with 1
         "CPU": (cpu_seconds, cpu_seconds + 1),  # SIGXCPU, and a second later SIGKILL
         "FSIZE": (file_bytes, file_bytes),
         "MEMLOCK": (0, 0),
         "MSGQUEUE": (0, 0),
+        "NICE": (0, 0),  # whatever the worker's user may: nice 19 stays
         "NOFILE": (open_files, open_files),
+        "RTPRIO": (0, 0),
         "STACK": (_STACK, _STACK),
     }
     if tasks is not None:

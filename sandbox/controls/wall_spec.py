@@ -94,5 +94,6 @@ class WallSpec:
             file_bytes=self.file_bytes,
         )
         if self.machine is not None:
-            del limits["MSGQUEUE"]  # gVisor has no such limit; the filter refuses the calls
+            for unknown in ("MSGQUEUE", "NICE", "RTPRIO"):  # gVisor has none of these, and no use for them
+                del limits[unknown]
         return limits

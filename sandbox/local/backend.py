@@ -7,8 +7,7 @@ import hashlib
 import os
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -79,19 +78,26 @@ class LocalSandbox(ABC):
         """Run the script; see the port."""
         environment = self._admitted(request)
         await self._clear_away(request.run_id)
-        with self._box(request) as box:
+        with self._machine.uids() as uid:
+            pack = await self._pack(environment.python, uid)
+            box = Box(uid, self._cgroup(request))
             try:
-                return await self._run(environment, request, box, answer, watch, stop)
+                box.scratch = self._place(request, uid)
+                self._markers.write(marker_of(request.run_id, box))
+                return await self._run(environment, request, box, pack, answer, watch, stop)
             finally:
                 await to_its_end(self._leave(request.run_id, box))
 
     async def kill(self, run_id: str) -> bool:
         """End what is left of a run; see the port."""
+        if self._markers.read(run_id) is None:
+            return False
+        self._markers.order_kill(run_id)  # before its processes are looked up: whoever starts them looks for the order
         marker = self._markers.read(run_id)
-        if marker is None:
+        if marker is None:  # it has ended meanwhile
+            self._markers.remove(run_id)
             return False
         alive = marker.alive
-        self._markers.order_kill(run_id)
         cgroup = RunCgroup(tuple(map(Path, marker.cgroups))) if marker.cgroups else None
         await end_marked(marker, cgroup)
         if not marker.worker_alive:  # otherwise its worker is about to do so, and has to find the order
@@ -135,21 +141,10 @@ class LocalSandbox(ABC):
             raise EnvironmentUnavailable(f"the environment {request.environment!r} is not configured here")
         return environment
 
-    @contextmanager
-    def _box(self, request: RunRequest) -> Generator[Box]:
+    def _cgroup(self, request: RunRequest) -> RunCgroup | None:
         name = hashlib.sha256(f"{self._state}{request.run_id}{os.getpid()}".encode()).hexdigest()[:20]
-        limits = request.limits
-        with self._machine.uids() as uid:
-            memory, tasks = limits.memory_bytes + self.room_bytes, limits.processes + self.room_tasks
-            box = Box(uid, self._machine.cgroup(name, memory, tasks))
-            try:
-                box.scratch = self._place(request, uid)
-                yield box
-            finally:
-                if box.cgroup is not None:
-                    box.cgroup.remove()
-                if box.scratch is not None:
-                    remove_tree(box.scratch)
+        memory, tasks = request.limits.memory_bytes + self.room_bytes, request.limits.processes + self.room_tasks
+        return self._machine.cgroup(name, memory, tasks)
 
     async def _pack(self, python: str, uid: int | None) -> bytes:
         if python not in self._packs:
@@ -161,15 +156,17 @@ class LocalSandbox(ABC):
         environment: Environment,
         request: RunRequest,
         box: Box,
+        pack: bytes,
         answer: ModelAnswerer,
         watch: RunWatcher,
         stop: asyncio.Event,
     ) -> RunReport:
-        pack = await self._pack(environment.python, box.uid)
         plan = self._plan(environment, request, box)
         order = self._order(environment, request, box, plan)
         launched = box.launched = await self._machine.launch(plan, box.uid)
-        self._markers.write(marker_of(request.run_id, box, launched))
+        self._markers.write(marker_of(request.run_id, box))
+        if self._markers.kill_ordered(request.run_id):
+            await end(launched, box.cgroup)
         box.join(launched)
         conversation = Conversation(
             order, partial(self._isolation, box), send=launched.send, answer=answer, watch=watch
@@ -233,7 +230,7 @@ class LocalSandbox(ABC):
         marker = self._markers.read(run_id)
         if marker is None:
             return
-        if marker.worker_alive and marker.alive:
+        if marker.under_way:
             raise SandboxUnavailable("a run of the same name is still under way on this machine")
         await self.kill(run_id)
         self._markers.remove(run_id)
@@ -243,6 +240,7 @@ class LocalSandbox(ABC):
             if box.launched is not None:
                 await end(box.launched, box.cgroup)
         finally:
+            await box.clear()
             self._markers.remove(run_id)
 
     def _forget(self, marker: RunMarker, cgroup: RunCgroup | None) -> None:

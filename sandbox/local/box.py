@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from domain.errors import SandboxUnavailable
 from sandbox.local.cgroups import RunCgroup
 from sandbox.local.launched import Launched
 from sandbox.local.markers import RunMarker, started_at, this_process
+from sandbox.local.scratch import remove_tree
 
 
 @dataclass
@@ -19,6 +21,13 @@ class Box:
     cgroup: RunCgroup | None
     scratch: Path | None = None
     launched: Launched | None = None
+
+    async def clear(self) -> bool:
+        """Remove its group and its scratch directory, whose processes are dead. Whether both are gone."""
+        gone = self.cgroup is None or await asyncio.to_thread(self.cgroup.remove)
+        if self.scratch is not None:
+            await asyncio.to_thread(remove_tree, self.scratch)
+        return gone
 
     def join(self, launched: Launched) -> None:
         """Put the run into its group, before it is told what to do. Raises SandboxUnavailable."""
@@ -31,18 +40,23 @@ class Box:
         launched.let_in()
 
 
-def marker_of(run_id: str, box: Box, launched: Launched) -> RunMarker:
-    """What another process has to know to end this run."""
+def marker_of(run_id: str, box: Box) -> RunMarker:
+    """What another process has to know to end this run, and to clear away what it was given."""
     worker, worker_started = this_process()
-    return RunMarker(
+    marker = RunMarker(
         run_id=run_id,
         worker=worker,
         worker_started=worker_started,
-        launcher=launched.launcher,
-        launcher_started=started_at(launched.launcher),
-        runner=launched.runner,
-        runner_started=started_at(launched.runner),
         uid=box.uid,
         cgroups=tuple(map(str, box.cgroup.directories)) if box.cgroup else (),
         scratch=str(box.scratch) if box.scratch else None,
     )
+    if (launched := box.launched) is None:
+        return marker
+    processes = {
+        "launcher": launched.launcher,
+        "launcher_started": started_at(launched.launcher),
+        "runner": launched.runner,
+        "runner_started": started_at(launched.runner),
+    }
+    return marker.model_copy(update=processes)

@@ -91,7 +91,9 @@ async def launch(plan: LaunchPlan, uid: int | None) -> Launched:
         process = await _started(
             *[part.format_map(ways.words) if part in ways.braced else part for part in plan.command],
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            env={}, cwd="/", close_fds=True, pass_fds=tuple(ways.theirs), umask=0o077, **identity,
+            env={}, cwd="/", close_fds=True, pass_fds=tuple(ways.theirs), umask=0o077,
+            start_new_session=True,  # whoever presses Ctrl-C means the worker, who ends its runs whole
+            **identity,
         )  # fmt: skip
     except OSError as error:
         ways.close()

@@ -16,15 +16,18 @@ _SUFFIX = ".run.json"
 
 
 class RunMarker(Value):
-    """One run on this machine. A process is meant together with its start, because numbers are used again."""
+    """One run on this machine. A process is meant together with its start, because numbers are used again.
+
+    The first marker of a run has no processes yet: it says what the run was given before any of them was started.
+    """
 
     run_id: str
     worker: int
     worker_started: int
-    launcher: int
-    launcher_started: int
-    runner: int
-    runner_started: int
+    launcher: int = 0
+    launcher_started: int = 0
+    runner: int = 0
+    runner_started: int = 0
     uid: int | None = None
     cgroups: tuple[str, ...] = ()
     scratch: str | None = None
@@ -33,6 +36,11 @@ class RunMarker(Value):
     def worker_alive(self) -> bool:
         """Whether the worker that waits for the run still does."""
         return is_alive(self.worker, self.worker_started)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a worker is about to start it, or it is alive with its worker."""
+        return self.worker_alive and (self.launcher == 0 or self.alive)
 
     @property
     def alive(self) -> bool:

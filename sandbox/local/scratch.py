@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +14,7 @@ _OTHERS_MAY_ENTER = 0o001
 
 def make_scratch(place: Path, uid: int | None) -> Path:
     """Make one for a run. Raises SandboxUnavailable where the run's user could not reach it."""
+    remove_tree(place)  # of a worker that was killed before it could say that it had made one
     place.mkdir(parents=True, mode=0o700)
     if uid is not None:
         os.chown(place, uid, uid)
@@ -40,13 +42,12 @@ def remove_tree(place: Path) -> None:
 
 def _empty(root: int) -> None:
     """Move every directory up to the root as it is found, so that nothing is ever deep."""
-    number = 0
     while names := os.listdir(root):
         for name in names:
-            number = _remove_one(root, name, number)
+            _remove_one(root, name)
 
 
-def _remove_one(root: int, name: str, number: int) -> int:
+def _remove_one(root: int, name: str) -> None:
     try:
         os.unlink(name, dir_fd=root)
     except IsADirectoryError:
@@ -58,12 +59,10 @@ def _remove_one(root: int, name: str, number: int) -> int:
                 try:
                     os.unlink(each, dir_fd=inner)
                 except IsADirectoryError:
-                    number += 1
-                    _lift(inner, each, root, f".removed-{os.getpid()}-{number}")
+                    _lift(inner, each, root, secrets.token_hex(16))  # a name that nobody has laid in our way
         finally:
             os.close(inner)
         os.rmdir(name, dir_fd=root)
-    return number
 
 
 def _lift(source: int, name: str, root: int, new: str) -> None:

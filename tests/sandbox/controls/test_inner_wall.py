@@ -1,6 +1,8 @@
 """What a script meets behind the inner wall: each claim with a real kernel, a real filter and a real recorder."""
 
+import tempfile
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,12 +11,13 @@ from tests.sandbox.controls.behind_the_wall import Walled, run_walled
 
 
 @pytest.fixture
-def scratch(tmp_path: Path) -> Path:
-    place = tmp_path / "scratch"
-    place.mkdir()
-    for each in (tmp_path, *tmp_path.parents[:2]):
-        each.chmod(0o755)
-    return place
+def scratch() -> Iterator[Path]:
+    """Where the users of runs may enter: each session of pytest closes the directory of all of them."""
+    with tempfile.TemporaryDirectory(prefix="airlock-walled-") as place:
+        Path(place).chmod(0o755)
+        inner = Path(place) / "scratch"
+        inner.mkdir()
+        yield inner
 
 
 _TRYING = """import ctypes, os, socket, signal
