@@ -10,7 +10,7 @@ import stat
 
 FULL = 1 << 62
 """Stands for more than anybody may have."""
-_MOST_ENTRIES = 20_000
+MOST_ENTRIES = 20_000
 _PER_ENTRY = 4096
 """What an entry costs besides its contents: a million empty files are not nothing."""
 _LONGEST = 2048
@@ -22,12 +22,12 @@ _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 """It has been removed, or replaced by something else, since it was seen."""
 
 
-def bytes_below(directory: str) -> int:
+def bytes_below(directory: str, most_entries: int = MOST_ENTRIES) -> int:
     """The size of all files below a directory, never following a link.
 
-    FULL from 20,000 entries on, and where a part cannot be counted.
+    FULL where there are more entries, and where a part cannot be counted.
     """
-    walk = _Walk()
+    walk = _Walk(most_entries)
     try:
         return walk.size(directory)
     except OSError:
@@ -37,7 +37,8 @@ def bytes_below(directory: str) -> int:
 
 
 class _Walk:
-    def __init__(self) -> None:
+    def __init__(self, most_entries: int) -> None:
+        self._most_entries = most_entries
         self._anchors: list[int] = []
         self._closed: list[tuple[int, int]] = []
         """Directories that their owner had closed, and how: they are opened until everything is counted."""
@@ -60,7 +61,7 @@ class _Walk:
                     self._anchors.append(opened)
                 else:
                     os.close(opened)
-            if self._entries > _MOST_ENTRIES or len(self._anchors) + len(self._closed) > _MOST_ANCHORS:
+            if self._entries > self._most_entries or len(self._anchors) + len(self._closed) > _MOST_ANCHORS:
                 return FULL
         return total
 
@@ -77,7 +78,7 @@ class _Walk:
         with os.scandir(directory) as entries:
             for entry in entries:
                 self._entries += 1
-                if self._entries > _MOST_ENTRIES:
+                if self._entries > self._most_entries:
                     break
                 try:
                     status = entry.stat(follow_symlinks=False)

@@ -37,7 +37,9 @@ def require_platform(platform: Platform | None = None) -> None:
     parts = release.split("-")[0].split("+")[0].split(".")
     numbers = tuple(int(part) for part in parts[:2] if part.isdigit())
     if system != "Linux" or machine != "x86_64" or numbers < _OLDEST:
-        raise ControlUnavailable(f"sandboxes need x86_64 Linux 5.19 or newer, and this is {machine} {system} {release}")
+        raise ControlUnavailable(
+            f"Sandboxes need x86_64 Linux 5.19 or newer, and this is {machine} {system} {release}."
+        )
 
 
 def system_call(number: int, *arguments: object) -> int:

@@ -166,7 +166,7 @@ class LocalSandbox(ABC):
         launched = box.launched = await self._machine.launch(plan, box.uid)
         self._markers.write(marker_of(request.run_id, box))
         if self._markers.kill_ordered(request.run_id):
-            await end(launched, box.cgroup)
+            return self._report(request, box, None, Evidence())
         box.join(launched)
         conversation = Conversation(
             order, partial(self._isolation, box), send=launched.send, answer=answer, watch=watch
@@ -215,13 +215,17 @@ class LocalSandbox(ABC):
         seen = {**details, **more}
         return Isolation(backend=self.backend, level=level_of(checks), checks=checks, details=seen)
 
-    def _report(self, request: RunRequest, box: Box, conversation: Conversation, evidence: Evidence) -> RunReport:
+    def _report(
+        self, request: RunRequest, box: Box, conversation: Conversation | None, evidence: Evidence
+    ) -> RunReport:
+        """`conversation` is None where none had begun."""
         if self._markers.kill_ordered(request.run_id):
             evidence = evidence.model_copy(update={"killed": True})
         seen = box.cgroup.evidence() if box.cgroup else Evidence()
         evidence = evidence.model_copy(update=seen.model_dump(include={"out_of_memory", "processes_refused"}))
         limits = request.limits.model_dump()
-        ended = end_of(conversation.receipt, conversation.words, conversation.result, evidence, limits)
+        said = (conversation.receipt, conversation.words, conversation.result) if conversation else (None, None, None)
+        ended = end_of(*said, evidence, limits)
         peak = box.cgroup.peak_bytes() if box.cgroup else 0
         return report_on(request, self.backend, conversation, ended, peak_bytes=peak)
 

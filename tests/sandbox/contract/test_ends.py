@@ -163,6 +163,24 @@ await sandbox.run(request, answer=None, watch=watch, stop=asyncio.Event())
     assert await nothing_left(bench)
 
 
+async def test_a_terminal_s_interrupt_reaches_the_worker_alone(bench: Bench, ready: Ready) -> None:
+    script = f"""
+async def watch(event): print(getattr(event, "text", ""), flush=True)
+request = a_run({STUBBORN!r}, "interrupted", seed={ready.seed}, purpose={bench.request("").purpose.value!r})
+await sandbox.run(request, answer=None, watch=watch, stop=asyncio.Event())
+"""
+    worker = await started(bench, script, start_new_session=True)
+    assert worker.stdout is not None
+    while b"ready" not in (line := await asyncio.wait_for(worker.stdout.readline(), 30)):
+        assert line
+
+    os.killpg(worker.pid, signal.SIGINT)
+    await asyncio.wait_for(worker.wait(), 30)
+
+    assert ready.processes == []
+    assert await bench.sandbox.runs() == ()
+
+
 async def test_the_children_of_a_script_end_with_it(ready: Ready) -> None:
     script = "import os, time\nif not os.fork():\n    os.setsid()\n    os.fork() or time.sleep(600)\n    os._exit(0)"
 
@@ -200,7 +218,7 @@ async def in_another_process(bench: Bench, script: str) -> str:
     return output.decode().strip()
 
 
-async def started(bench: Bench, script: str) -> asyncio.subprocess.Process:
+async def started(bench: Bench, script: str, *, start_new_session: bool = False) -> asyncio.subprocess.Process:
     """Another worker of this machine, with the same state."""
     lines = "".join(f"        {line}\n" for line in script.strip().splitlines()) if "'''" not in script else script
     program = (
@@ -212,8 +230,9 @@ async def started(bench: Bench, script: str) -> asyncio.subprocess.Process:
     )
     root = str(Path(__file__).parents[3])
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, cwd=root, env={"PYTHONPATH": root}
-    )
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, cwd=root, env={"PYTHONPATH": root},
+        start_new_session=start_new_session,
+    )  # fmt: skip
 
 
 async def nothing_left(bench: Bench) -> bool:
