@@ -23,6 +23,8 @@ else:
 
 NAME = "script.py"
 _MAX_MESSAGE, _MAX_TRACEBACK = 1000, 4000
+_RESERVE = [bytearray(4 << 20)]
+"""Memory for the words of a script that has used up all the rest. Never touched, so that it costs nothing before."""
 
 
 def main() -> None:
@@ -45,6 +47,7 @@ def main() -> None:
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever reaches the top of a script is told
+        _RESERVE.clear()
         _tell_failure(error, source)
         raise SystemExit(1) from None
 

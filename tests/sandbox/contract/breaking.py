@@ -128,7 +128,8 @@ def _unbounded(bundle: Bundle) -> None:
             mount["options"][0] = "size=1g"
 
 
-_NO_CAPABILITIES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+_ONE_CAPABILITY = ("setpriv", "--bounding-set=-all,+dac_override", "--inh-caps=-all")
+"""Without it root could not write into the run's scratch directory."""
 _ANOTHER_USER = ("--reuid={uid}", "--regid={uid}", "--clear-groups")
 _LISTENER = "    return system_call(_SECCOMP, _SET_MODE_FILTER, flags, ctypes.c_char_p(header))"
 _LISTENS_TO_NOTHING = "    import os\n    way = os.pipe()\n    os.set_inheritable(way[1], True)\n    return way[0]"
@@ -159,7 +160,7 @@ BREAKS: Mapping[str, Mapping[str, Break]] = {
         "capabilities_zero": below(
             ("setpriv", *_ANOTHER_USER, "--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw")
         ),
-        "not_root": below(_NO_CAPABILITIES),
+        "not_root": replace(below(_ONE_CAPABILITY), also=frozenset({"capabilities_zero"})),
     },
     "bubblewrap": {
         **_ON_THIS_KERNEL,
