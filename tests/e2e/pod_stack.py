@@ -1,0 +1,88 @@
+"""A stack whose scripts run in pods, in namespaces of its own, watched by two monitors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from domain.evaluation import EvaluationConfig
+from domain.journal import EntryKind
+from domain.lifecycle import Status
+from tests.e2e.parts import text_of
+from tests.e2e.stack import Stack, a_stack
+from tests.sandbox.kubernetes.world import EXECUTIONS, TRIALS, World, entered, namespace_of_its_own
+from worker.pods import LEASE_NAME
+
+SLEEPS = """import time
+
+
+def evaluate_model(model):
+    if 'canned' in model.generate('x'):
+        return
+    print('here', flush=True)
+    time.sleep(600)
+"""
+
+
+class PodStack:
+    """A stack on the cluster, with namespaces of its own and two monitors."""
+
+    def __init__(self, world: World, stack: Stack, namespaces: dict[str, str]) -> None:
+        self.world = world
+        self.stack = stack
+        self.namespaces = namespaces
+
+    async def leader(self) -> str:
+        """The monitor that holds the Lease."""
+        for _ in range(100):
+            lease = self.world.kubectl(
+                *("get", "lease", "-n", self.namespaces["own"], LEASE_NAME, "-o", "jsonpath={.spec.holderIdentity}")
+            )
+            for name in ("monitor", "monitor-2"):
+                if f":{self.stack.parts[name].pid}:" in lease.stdout:
+                    return name
+            await asyncio.sleep(0.2)
+        pytest.fail("nobody leads")
+
+    async def here(self, seed: int) -> str:
+        """An evaluation whose script runs in its pod. Returns its id."""
+        evaluation_id = await self.stack.submit(SLEEPS, EvaluationConfig(timeout=300, seed=seed))
+        await self.stack.reached(evaluation_id, Status.EXECUTING)
+        for _ in range(300):
+            entries = await self.stack.journal.read(evaluation_id, kinds=frozenset({EntryKind.LOG}))
+            if any(entry.payload["text"] == "here" for entry in entries):
+                return evaluation_id
+            await asyncio.sleep(0.1)
+        pytest.fail("the script does not run")
+
+    def acted(self, name: str) -> int:
+        """How often a monitor has acted."""
+        return text_of(self.stack.directory / f"{name}.log").count("monitor_acted")
+
+
+@asynccontextmanager
+async def a_pod_stack(directory: Path) -> AsyncGenerator[PodStack]:
+    world = entered()
+    with ExitStack() as names:
+        trials = names.enter_context(namespace_of_its_own(world, TRIALS))
+        executions = names.enter_context(namespace_of_its_own(world, EXECUTIONS))
+        own = names.enter_context(namespace_of_its_own(world))
+        file = directory / "cluster.toml"
+        file.write_text(cluster_file(world, own, trials, executions))
+        async with a_stack(AIRLOCK_SANDBOX="kubernetes", AIRLOCK_CLUSTER_FILE=str(file)) as stack:
+            stack._add_worker("monitor-2", "monitor")  # pyright: ignore[reportPrivateUsage]
+            await stack.start("monitor-2")
+            yield PodStack(world, stack, {"trials": trials, "executions": executions, "own": own})
+
+
+def cluster_file(world: World, own: str, trials: str, executions: str) -> str:
+    classes = "".join(
+        f'[{name}]\nnamespace = "{namespace}"\nimage_pull_policy = "Never"\n'
+        f'[{name}.images.default]\nreference = "{world.image}"\n'
+        for name, namespace in (("trials", trials), ("executions", executions))
+    )
+    return f'kubeconfig = "{world.kubeconfig}"\nnamespace = "{own}"\n{classes}'
