@@ -8,10 +8,12 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, func, select
 
 from domain.evaluation import EvaluationConfig
 from domain.journal import EntryKind
 from domain.lifecycle import Status
+from storage.tables import evaluations
 from tests.e2e.parts import text_of
 from tests.e2e.stack import Stack, a_stack
 from tests.sandbox.kubernetes.world import EXECUTIONS, TRIALS, World, entered, namespace_of_its_own
@@ -48,9 +50,9 @@ class PodStack:
             await asyncio.sleep(0.2)
         pytest.fail("nobody leads")
 
-    async def here(self, seed: int) -> str:
+    async def here(self, seed: int, script: str = SLEEPS) -> str:
         """An evaluation whose script runs in its pod. Returns its id."""
-        evaluation_id = await self.stack.submit(SLEEPS, EvaluationConfig(timeout=300, seed=seed))
+        evaluation_id = await self.stack.submit(script, EvaluationConfig(timeout=300, seed=seed))
         await self.stack.reached(evaluation_id, Status.EXECUTING)
         for _ in range(300):
             entries = await self.stack.journal.read(evaluation_id, kinds=frozenset({EntryKind.LOG}))
@@ -58,6 +60,11 @@ class PodStack:
                 return evaluation_id
             await asyncio.sleep(0.1)
         pytest.fail("the script does not run")
+
+    @staticmethod
+    def rows(connection: Connection) -> int:
+        """How many evaluations there are."""
+        return connection.execute(select(func.count()).select_from(evaluations)).scalar_one()
 
     def acted(self, name: str) -> int:
         """How often a monitor has acted."""
