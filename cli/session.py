@@ -30,7 +30,10 @@ class Failed(Exception):
 @contextmanager
 def connection() -> Generator[AirlockClient]:
     """A client as the settings say."""
-    settings = ClientSettings()
+    try:
+        settings = ClientSettings()
+    except UnicodeDecodeError:
+        raise Failed(".airlock/env is damaged: `airlock up` writes a new one.", ExitCode.USAGE) from None
     with AirlockClient(settings.url, settings.api_key.get_secret_value()) as client:
         yield client
 

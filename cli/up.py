@@ -15,7 +15,7 @@ from cli.exit_codes import ExitCode
 from cli.session import Failed, tell
 from cli.settings import operator_settings
 from cli.stack.child import NotReady
-from cli.stack.embedded import Running, embedded_stack
+from cli.stack.embedded import NoRoom, Running, embedded_stack
 from cli.stack.interruption import run_until_stopped
 from cli.stack.occupancy import AlreadyUp
 from cli.stack.programs import NoTemporal
@@ -46,7 +46,7 @@ def stack_failures() -> Generator[None]:
     """Tell why a stack does not come up. Raises Failed."""
     try:
         yield
-    except (AlreadyUp, NoTemporal, NotReady) as error:
+    except (AlreadyUp, NoRoom, NoTemporal, NotReady) as error:
         raise Failed(str(error), ExitCode.UNAVAILABLE) from error
     except NewerSchema as error:
         raise Failed(str(error), ExitCode.REFUSED) from error

@@ -46,12 +46,12 @@ def prepare_file(url: URL) -> None:
                 return
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF not in _LOCKED:  # a disk that is full, for instance
-                raise StorageUnavailable("the database file cannot be used", str(error)) from error
+                raise StorageUnavailable(f"{path} cannot be used", str(error)) from error
             if time.monotonic() > last:  # two do it at once: SQLite does not wait for this lock by itself
-                raise StorageUnavailable("the database file is locked", str(error)) from error
+                raise StorageUnavailable(f"{path} is locked", str(error)) from error
             time.sleep(0.02)
         except sqlite3.DatabaseError as error:
-            raise StorageUnavailable("the database file is not one", str(error)) from error
+            raise StorageUnavailable(f"{path} is damaged, or no database", str(error)) from error
 
 
 def _configure(connection: sqlite3.Connection, _record: object) -> None:

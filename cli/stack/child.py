@@ -19,8 +19,9 @@ HEALTHY_AFTER = 60.0
 """Seconds of life after which the next death counts as the first again."""
 STOP_SECONDS = 15.0
 """What a process gets to end by itself after SIGTERM. Then its whole group is killed."""
-LAST_BYTES = 2000
+LAST_LINES, LINE_LETTERS = 6, 300
 """Of its log, shown where it cannot be started."""
+LOG_TAIL_BYTES = 20_000
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Child:
 
     async def _start(self) -> None:
         self.program.starting()
-        self.program.log.parent.mkdir(parents=True, exist_ok=True)
+        self.program.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         tied = (sys.executable, "-I", "-m", "cli.stack.tied", str(os.getpid()), *self.program.argv)
         with self.program.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -143,5 +144,8 @@ class Child:
 
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):
-            return self.program.log.read_bytes()[-LAST_BYTES:].decode(errors="replace")
+            with self.program.log.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+                lines = log.read().decode(errors="replace").splitlines()
+            return "\n".join(line[:LINE_LETTERS] for line in lines[-LAST_LINES:])
         return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,9 +18,15 @@ from cli.stack.occupancy import alone
 from storage.database import Database, migrate
 from storage.keys import ApiKeys, Scope
 
+ROOM_BYTES = 64 * 1024 * 1024
+"""The least that has to be free where everything is kept. A database on a full disk says worse, and later."""
 READY_SECONDS = 90.0
 """For each part to come up, on a loaded machine too."""
 TENANT = "local"
+
+
+class NoRoom(Exception):
+    """The disk is as good as full. Its text says where."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +44,10 @@ async def embedded_stack(
 ) -> AsyncGenerator[Running]:
     """Bring everything up, in order, and stop everything at the end, in the opposite order.
 
-    Raises AlreadyUp, NoTemporal, NotReady, NewerSchema, StorageUnavailable, EnvironmentUnavailable, Failed, OSError.
+    Raises AlreadyUp, NoRoom, NoTemporal, NotReady, NewerSchema, Failed, OSError and PlatformError.
     """
     async with alone(state, tell) as held:
+        _require_room(state)
         layout = Layout.settle(state, tell, usual_ports=usual_ports)
         await asyncio.to_thread(make_default, layout.environments)
         await asyncio.to_thread(migrate, layout.database_url)
@@ -52,6 +60,14 @@ async def embedded_stack(
             await stack.enter_async_context(_together(children))
             await asyncio.gather(*(child.until_ready(READY_SECONDS) for child in children))
             yield Running(layout, key, (server, *children))
+
+
+def _require_room(state: Path) -> None:
+    if (free := shutil.disk_usage(state).free) < ROOM_BYTES:
+        have, need = free // 1024**2, ROOM_BYTES // 1024**2
+        raise NoRoom(
+            f"The disk of {state} has {have} MB left, and {need} are needed: free some, or name another --state."
+        )
 
 
 @asynccontextmanager

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
 
 from cli.exit_codes import ExitCode
 from cli.main import HELP, assembled
+from cli.session import Failed
+from cli.up import up
 from tests.cli.conftest import ROOT, Airlock
 from tests.cli.scripted_server import Server, accepted
 from tests.cli.servers import an_event
@@ -138,3 +142,25 @@ def commands_of(command: object, words: str = "") -> dict[str, set[str]]:
         return {words: {option for each in getattr(command, "params", ()) for option in each.opts}}
     found = (commands_of(each, f"{words} {name}".strip()) for name, each in below.items())
     return {name: options for each in found for name, options in each.items()}
+
+
+def test_settings_that_are_damaged_are_said(airlock: Airlock, tmp_path: Path) -> None:
+    (tmp_path / ".airlock").mkdir()
+    (tmp_path / ".airlock" / "env").write_bytes(b"\xff\xfe\0")
+
+    ran = airlock("list")
+
+    assert ran.returncode == ExitCode.USAGE
+    assert ran.stderr.startswith(b"airlock: .airlock/env is damaged")
+
+
+def test_a_disk_without_room_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=1024**2)
+
+    monkeypatch.setattr("cli.stack.embedded.shutil.disk_usage", full)
+
+    with pytest.raises(Failed, match=r"has 1 MB left, and 64 are needed"):
+        up(state=tmp_path / "state")
+
+    assert {each.name for each in (tmp_path / "state").iterdir()} <= {"lock", "children.lock"}
