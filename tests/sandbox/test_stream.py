@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,11 +78,12 @@ def test_an_endless_line_costs_no_memory_and_only_itself() -> None:
 
     for _ in range(100):
         assert heard(receiver, b"x" * MAX_FRAME) == []
-        assert len(receiver._line) < MAX_FRAME
+        assert len(receiver._line) < MAX_FRAME  # pyright: ignore[reportPrivateUsage]
     assert heard(receiver, b"\n" + sender.frames("output", "[]")) == [("output", "[]")]
     assert receiver.broken == 1
 
 
+@pytest.mark.slow
 def test_a_message_larger_than_any_is_dropped() -> None:
     sender, receiver = Sender(FROM_RUN, KEY), Receiver(FROM_RUN, KEY)
 

@@ -146,7 +146,14 @@ async def require(sandbox: LocalSandbox) -> None:
     pytest.skip(_REFUSALS[name])
 
 
-@pytest.fixture(params=[*sorted(BACKENDS), pytest.param("kubernetes", marks=pytest.mark.cluster)])
+@pytest.fixture(
+    params=[
+        "bubblewrap",
+        "landlock",
+        pytest.param("gvisor", marks=pytest.mark.slow),  # its start takes ten times theirs
+        pytest.param("kubernetes", marks=pytest.mark.cluster),
+    ]
+)
 async def bench(request: pytest.FixtureRequest, environment: Environment, state: Path) -> AsyncGenerator[Bench]:
     if request.param == "kubernetes":
         world, namespace = request.getfixturevalue("pods")

@@ -10,6 +10,7 @@ from domain.runs import RunPurpose
 from sandbox.port import Began
 from sandbox.profiles.tables import required_of
 from tests.sandbox.contract.conftest import LEVELS, Bench
+from tests.slices import slice_of
 
 pytestmark = pytest.mark.sandbox
 
@@ -112,20 +113,20 @@ async def test_a_deep_tree_is_cleared_away(bench: Bench) -> None:
     assert (await bench.run(code)).outcome is RunOutcome.COMPLETED
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        "import asyncio; asyncio.run(asyncio.sleep(0.01))",
-        "import asyncio as a\nasync def f(): await a.gather(*[a.to_thread(sum, [1]) for _ in range(5)])\na.run(f())",
-        "import threading; t = threading.Thread(target=print); t.start(); t.join()",
-        "import tempfile\nwith tempfile.TemporaryDirectory() as d: open(d + '/x', 'w').write('x')",
-        "import sqlite3; print(sqlite3.connect(':memory:').execute('select 1').fetchall())",
-        "import logging; logging.basicConfig(level=20); logging.info('x')",
-        "import locale as l, time, datetime as d; l.setlocale(l.LC_ALL, ''); time.localtime(); d.datetime.now()",
-        "import json, random, re, csv, statistics, collections, decimal, uuid; uuid.uuid4(); random.random()",
-        "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(4) as p: [*p.map(str, range(9))]",
-    ],
-)
+HONEST_CODE = [
+    "import asyncio; asyncio.run(asyncio.sleep(0.01))",
+    "import asyncio as a\nasync def f(): await a.gather(*[a.to_thread(sum, [1]) for _ in range(5)])\na.run(f())",
+    "import threading; t = threading.Thread(target=print); t.start(); t.join()",
+    "import tempfile\nwith tempfile.TemporaryDirectory() as d: open(d + '/x', 'w').write('x')",
+    "import sqlite3; print(sqlite3.connect(':memory:').execute('select 1').fetchall())",
+    "import logging; logging.basicConfig(level=20); logging.info('x')",
+    "import locale as l, time, datetime as d; l.setlocale(l.LC_ALL, ''); time.localtime(); d.datetime.now()",
+    "import json, random, re, csv, statistics, collections, decimal, uuid; uuid.uuid4(); random.random()",
+    "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(4) as p: [*p.map(str, range(9))]",
+]
+
+
+@pytest.mark.parametrize("script", slice_of(HONEST_CODE, every=3))
 async def test_honest_code_works_and_leaves_no_attempt(bench: Bench, script: str) -> None:
     report = await bench.run(script)
 

@@ -24,6 +24,7 @@ from sandbox.local.markers import RunMarker, RunMarkers
 from sandbox.local.residue import residue_of
 from sandbox.port import Began, Printed, RunEvent
 from tests.sandbox.escapes.conftest import BACKENDS, offered
+from tests.slices import slice_of
 
 pytestmark = pytest.mark.sandbox
 ENDINGS = {RunOutcome.STOPPED, RunOutcome.COMPLETED}
@@ -99,7 +100,7 @@ async def scene(request: pytest.FixtureRequest, state: Path, default_environment
     assert await sandbox.runs() == ()
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", slice_of(MOMENTS, every=4))
 async def test_a_stop_at_any_moment_ends_it(scene: Scene, moment: float):
     request, stop = scene.request(SCRIPT), asyncio.Event()
     run = scene.start(request, [], stop)
@@ -113,7 +114,7 @@ async def test_a_stop_at_any_moment_ends_it(scene: Scene, moment: float):
     assert scene.left_of(request, marker) == []
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", slice_of(MOMENTS, every=4))
 async def test_a_cancellation_at_any_moment_ends_it(scene: Scene, moment: float):
     request = scene.request(SCRIPT)
     run = scene.start(request, [], asyncio.Event())
@@ -127,7 +128,7 @@ async def test_a_cancellation_at_any_moment_ends_it(scene: Scene, moment: float)
     assert scene.left_of(request, marker) == []
 
 
-@pytest.mark.parametrize("moment", MOMENTS[3:])
+@pytest.mark.parametrize("moment", slice_of(MOMENTS[3:], every=4))
 async def test_a_kill_at_any_moment_ends_it(scene: Scene, moment: float):
     request = scene.request(SCRIPT)
     run = scene.start(request, [], asyncio.Event())
