@@ -90,7 +90,7 @@ async def main(count: int) -> None:
             for kind, script in SCRIPTS.items():
                 await measure(f"stop of an evaluation, {kind}", evaluations_stopped(pods, script, max(3, count // 10)))
             await measure("queued", queued(pods, 2 * count))
-    keep("pods", str(METHOD), figures)
+    keep("pods", "; ".join(f"{name}: {words}" for name, words in METHOD.items()), figures)
 
 
 async def cold(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import aiohttp
 import yaml
@@ -56,18 +57,7 @@ class Cluster:
 
         Raises Refused where the file is missing or is none.
         """
-        configuration: Any = Configuration()
-        try:
-            if kubeconfig is None:
-                load_incluster_config(client_configuration=configuration)
-            else:
-                await load_kube_config(str(kubeconfig), client_configuration=configuration, persist_config=False)
-        except (ConfigException, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
-            where = "this process does not run in a pod" if kubeconfig is None else f"{kubeconfig} is no kubeconfig"
-            told = isinstance(error, ConfigException | OSError)  # others speak of the client's own code
-            raise Refused(f"{where}: {error if told else 'it names no cluster, user and context'}") from error
-        configuration.connection_pool_maxsize = 0  # attached streams and watches hold theirs for long
-        client: Any = ApiClient(configuration)
+        client = await _client(kubeconfig)
         try:
             yield cls(client)
         finally:
@@ -123,7 +113,10 @@ class Cluster:
             "spec": {"resourceAttributes": wanted},
         }
         review = await self._write("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=body)
-        return bool(review["status"].get("allowed"))
+        status: Mapping[str, Any] | None = review.get("status")
+        if not status:
+            raise Refused("whoever answers there is no Kubernetes")
+        return bool(status.get("allowed"))
 
     async def read(self, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Any object."""
@@ -196,7 +189,10 @@ class Cluster:
             timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
             response = await self._request(method, path, query or {}, body=body, within=timeout)
             async with response:
-                return json.loads(await response.read())
+                answer: Any = json.loads(await response.read())
+        if not isinstance(answer, dict):
+            raise Refused("whoever answers there is no Kubernetes")
+        return cast("dict[str, Any]", answer)
 
     async def _request(
         self,
@@ -233,3 +229,23 @@ class Cluster:
 
 def _pods(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}/pods"
+
+
+async def _client(kubeconfig: Path | None) -> Any:
+    """The client of the server that is named. Raises Refused."""
+    if kubeconfig is not None and not await asyncio.to_thread(kubeconfig.is_file):
+        raise Refused(f"{kubeconfig} is no kubeconfig: there is no such file")
+    configuration: Any = Configuration()
+    try:
+        if kubeconfig is None:
+            load_incluster_config(client_configuration=configuration)
+        else:
+            await load_kube_config(str(kubeconfig), client_configuration=configuration, persist_config=False)
+        configuration.connection_pool_maxsize = 0  # attached streams and watches hold theirs for long
+        return ApiClient(configuration)
+    except ssl.SSLError as error:
+        raise Refused(f"the certificates in {kubeconfig} cannot be read: {error.reason or error}") from error
+    except (ConfigException, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+        where = "this process does not run in a pod" if kubeconfig is None else f"{kubeconfig} is no kubeconfig"
+        told = isinstance(error, ConfigException | OSError)  # others speak of the client's own code
+        raise Refused(f"{where}: {error if told else 'it names no cluster, user and context'}") from error

@@ -50,6 +50,8 @@ class ClusterAway(ClusterError):
 
 def error_of(code: int, words: str) -> ClusterError:
     """The error that an HTTP status stands for."""
+    if code == 401:
+        words = f"it does not know this user, or not any more ({words})"
     kinds = {404: NotFound, 409: Conflict, 410: Expired}
     kind = kinds.get(code) or (ClusterAway if code in _BUSY else Refused)
     return kind(words, code)
@@ -72,5 +74,7 @@ class translated:  # noqa: N801 - reads as a clause
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, aiohttp.WSServerHandshakeError):
             raise error_of(error.status, f"{error.message} (attach needs get and create on pods/attach)") from error
+        if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+            raise Refused(f"the server's address in the kubeconfig is none: {error}") from error
         if isinstance(error, aiohttp.ClientError | TimeoutError | OSError | ValueError):
             raise ClusterAway(f"the API server does not answer: {error or type(error).__name__}") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+import secrets
+from collections.abc import Generator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,36 @@ def cluster_file(directory: Path, world: World, kubeconfig: Path) -> Path:
     return file
 
 
+@contextmanager
+def account_without(world: World, verb: str, resource: str) -> Generator[str]:
+    """A service account that may do all that a validation worker does, but for one thing."""
+    name = f"airlock-test-{secrets.token_hex(4)}"
+    rules = world.read("role", TRIALS, "airlock-validation")["rules"]
+    for rule in rules:
+        if resource in rule["resources"]:
+            rule["verbs"] = [each for each in rule["verbs"] if each != verb]
+    group = "rbac.authorization.k8s.io"
+    here = {"name": name, "namespace": TRIALS}
+    objects = [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": "airlock"}},
+        {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": here, "rules": [r for r in rules if r["verbs"]]},
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "RoleBinding",
+            "metadata": here,
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "airlock"}],
+        },
+    ]
+    given = {"apiVersion": "v1", "kind": "List", "items": objects}
+    made = world.kubectl("create", "-f", "-", given=given)
+    assert made.returncode == 0, made.stderr
+    try:
+        yield name
+    finally:
+        world.kubectl("delete", "-f", "-", "--wait=false", given=given)
+
+
 @pytest.mark.cluster
 async def test_a_worker_with_its_roles_rights_starts(world: World, tmp_path: Path) -> None:
     file = cluster_file(tmp_path, world, world.as_role("airlock-execution", tmp_path))
@@ -50,6 +82,39 @@ async def test_each_missing_right_is_named(world: World, tmp_path: Path) -> None
 
     for right in ("create pods in airlock-trials", "get pods/attach in airlock-trials", "get pods/log"):
         assert right in str(refused.value)
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(
+    "right", [("watch", "pods"), ("delete", "pods"), ("create", "pods/attach"), ("get", "pods/log")]
+)
+async def test_a_single_missing_right_is_named_alone(right: tuple[str, str], world: World, tmp_path: Path) -> None:
+    """As a service account that has all the others."""
+    with account_without(world, *right) as account:
+        file = cluster_file(tmp_path, world, world.as_role(account, tmp_path))
+        async with AsyncExitStack() as lifetimes:
+            with pytest.raises(CannotStart) as refused:
+                await running_sandbox(file, RunPurpose.TRIAL, 2, ENVIRONMENTS, lifetimes)
+
+    verb, resource = right
+    assert str(refused.value).startswith(f"This user may not {verb} {resource} in {TRIALS}: ")
+
+
+@pytest.mark.cluster
+async def test_a_monitor_without_rights_is_told_of_each_and_does_not_start(world: World, tmp_path: Path) -> None:
+    file = cluster_file(tmp_path, world, world.as_role("airlock-execution", tmp_path))
+
+    async with AsyncExitStack() as lifetimes:
+        with pytest.raises(CannotStart) as refused:
+            await watched_pods(file, "a test", lifetimes)
+
+    for right in (
+        f"list networkpolicies.networking.k8s.io in {EXECUTIONS}",
+        f"delete pods in {TRIALS}",
+        "update leases.coordination.k8s.io in airlock",
+    ):
+        assert right in str(refused.value)
+    assert f"delete pods in {EXECUTIONS}" not in str(refused.value)
 
 
 @pytest.mark.cluster

@@ -1,0 +1,133 @@
+"""A kubeconfig that leads nowhere is refused in one sentence, whatever is wrong with it. Needs no cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from sandbox.kubernetes.access import missing_to_run
+from sandbox.kubernetes.cluster import Cluster
+from sandbox.kubernetes.cluster_errors import ClusterAway, ClusterError, Refused
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def config(server: str = "https://127.0.0.1:1") -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+
+
+async def asked(content: bytes | dict[str, Any] | None, directory: Path) -> ClusterError:
+    """What comes of a first question with it."""
+    file = directory / "kubeconfig"
+    if content is not None:
+        file.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    with pytest.raises(ClusterError) as refused:
+        async with Cluster.connect(file) as cluster:
+            await missing_to_run(cluster, "airlock-trials")
+    assert "\n" not in refused.value.words
+    return refused.value
+
+
+NONE = [b"", b"null", b"[1, 2]", b"hello", b"a: [b", b"\tx: 1", b"\xff\xfe\x00\x01", b'a: "\x00"']
+
+
+@pytest.mark.parametrize("content", NONE)
+async def test_a_file_that_is_no_kubeconfig(content: bytes, tmp_path: Path) -> None:
+    refused = await asked(content, tmp_path)
+
+    assert isinstance(refused, Refused)
+    assert "is no kubeconfig" in refused.words
+
+
+async def test_no_file_and_a_directory(tmp_path: Path) -> None:
+    assert "there is no such file" in (await asked(None, tmp_path)).words
+    (tmp_path / "kubeconfig").mkdir()
+
+    assert "there is no such file" in (await asked(None, tmp_path)).words
+
+
+INCOMPLETE: dict[str, tuple[Change, str]] = {
+    "no context is chosen": (lambda c: c.pop("current-context"), "current-context"),
+    "the chosen context": (lambda c: c.update({"current-context": "absent"}), "absent"),
+    "the cluster": (lambda c: c.update(clusters=[]), "clusters list"),
+    "the users": (lambda c: c.update(users=None), "is no kubeconfig"),
+    "no server": (lambda c: c["clusters"][0]["cluster"].pop("server"), "address"),
+    "a server that is no address": (lambda c: c["clusters"][0]["cluster"].update(server="not one"), "address"),
+    "another scheme": (lambda c: c["clusters"][0]["cluster"].update(server="ftp://x"), "address"),
+    "a token's file": (lambda c: c["users"][0].update(user={"tokenFile": "/absent"}), "/absent"),
+    "an authority's file": (
+        lambda c: c["clusters"][0]["cluster"].update({"certificate-authority": "/absent"}),
+        "/absent",
+    ),
+    "an authority that is none": (
+        lambda c: c["clusters"][0]["cluster"].update({"certificate-authority-data": "anVuaw=="}),
+        "certificates",
+    ),
+    "a certificate that is none": (
+        lambda c: c["users"][0].update(user={"client-certificate-data": "eA==", "client-key-data": "eA=="}),
+        "certificates",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", INCOMPLETE)
+async def test_a_kubeconfig_with_something_missing(case: str, tmp_path: Path) -> None:
+    change, word = INCOMPLETE[case]
+    given = config()
+    change(given)
+
+    refused = await asked(given, tmp_path)
+
+    assert isinstance(refused, Refused)
+    assert word in refused.words
+
+
+@pytest.mark.parametrize("server", ["https://127.0.0.1:1", "https://absent.invalid"])
+async def test_a_server_that_does_not_answer(server: str, tmp_path: Path) -> None:
+    assert isinstance(await asked(config(server), tmp_path), ClusterAway)
+
+
+@pytest.mark.parametrize(("status", "word"), [(401, "does not know this user"), (403, "no"), (404, "no")])
+async def test_a_server_that_refuses(status: int, word: str, tmp_path: Path) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"message": "no"}, status=status)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", refuse)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        refused = await asked(config(f"http://127.0.0.1:{runner.addresses[0][1]}"), tmp_path)
+    finally:
+        await runner.cleanup()
+
+    assert word in refused.words
+
+
+@pytest.mark.parametrize("body", [b"<html>a proxy's page</html>", b"[]", b"{}", b'{"status": null}', b""])
+async def test_a_server_that_is_no_kubernetes(body: bytes, tmp_path: Path) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        await asked(config(f"http://127.0.0.1:{runner.addresses[0][1]}"), tmp_path)
+    finally:
+        await runner.cleanup()
