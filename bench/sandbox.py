@@ -1,12 +1,14 @@
-"""What a sandbox costs: start-up over a plain interpreter, and how soon a spinning script is dead after a stop.
+"""What a sandbox costs, how soon a stubborn script is dead, and what many runs leave behind.
 
-One run, medians of interleaved rounds, so that a busy machine slows all alike. Usage: python -m bench.sandbox [rounds]
+    .venv/bin/python bench/sandbox.py [rounds, 40 by default]
+
+One run, interleaved rounds, so that a busy machine slows all alike. About four minutes on two quiet processors.
+`import pandas` needs `make science`, and is left out with a word where that is missing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import statistics
 import subprocess
 import sys
@@ -14,132 +16,152 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bench.measured import keep, quantiles
+from bench.sandbox_runs import (
+    FLOOD,
+    IMPORT,
+    PYTHON,
+    SHORT,
+    SPINNER,
+    Runs,
+    WorkerMemory,
+    bare_bwrap,
+    plain,
+    plain_with_runner,
+    residue_now,
+    science,
+)
+from cli.settings import operator_settings
 from domain.limits import RunLimits
-from domain.model_calls import ModelAnswer, ModelRequest
-from domain.runs import RunPurpose, RunRequest
-from sandbox.bubblewrap import BubblewrapSandbox, launcher_path
+from domain.runs import RunPurpose
+from sandbox.bubblewrap import BubblewrapSandbox
 from sandbox.environment_description import describe_environment
 from sandbox.landlock import LandlockSandbox
-from sandbox.local.backend import LocalSandbox
-from sandbox.port import Printed, RunEvent
 
-PYTHON = "/usr/bin/python3"
-BWRAP = ("--unshare-all", "--die-with-parent", "--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib")
-SCRIPT = b"x = 1\n" * 50
-SPINNER = b"""
-import os, signal
-for number in (1, 2, 15):
-    signal.signal(number, signal.SIG_IGN)
-if os.fork() == 0:
-    os.setsid()
-    if os.fork():
-        os._exit(0)
-print("ready", flush=True)
-while True: pass
-"""
-"""Ignores what can be ignored, double-forks, and spins on both of this machine's processors."""
-FLOOD = b"import os\nfor _ in range(8000): os.write(1, bytes(65536))"
-
-
-async def answer(request: ModelRequest) -> ModelAnswer:
-    """Answer nothing, at once."""
-    return ModelAnswer(call=request.call)
-
-
-async def nobody(_: RunEvent) -> None:
-    """Watch, and keep nothing."""
-
-
-def a_run(name: str, script: bytes, purpose: RunPurpose, limits: RunLimits | None = None) -> RunRequest:
-    """What is asked for."""
-    return RunRequest(
-        run_id=name, purpose=purpose, script=script, model_id="mock", environment="default", timeout_seconds=60,
-        limits=limits or RunLimits(),
-    )  # fmt: skip
-
-
-def plain() -> float:
-    """Seconds of an interpreter that does nothing."""
-    began = time.perf_counter()
-    subprocess.run([PYTHON, "-I", "-c", "pass"], check=True)
-    return time.perf_counter() - began
-
-
-def bare_bwrap() -> float:
-    """The same in bubblewrap, without limits, wall or record."""
-    links = ("--symlink", "usr/lib64", "/lib64", PYTHON, "-I", "-c", "pass")
-    began = time.perf_counter()
-    subprocess.run([launcher_path(), *BWRAP, *links], check=True)
-    return time.perf_counter() - began
-
-
-async def timed(sandbox: LocalSandbox, name: str, purpose: RunPurpose) -> float:
-    """Seconds from the request to the report of a short script. A trial is recorded whole, an execution is not."""
-    began = time.perf_counter()
-    await sandbox.run(a_run(name, SCRIPT, purpose), answer=answer, watch=nobody, stop=asyncio.Event())
-    return time.perf_counter() - began
-
-
-async def stopped(sandbox: LocalSandbox, name: str) -> float:
-    """Seconds from the stop to the report, before which every process is dead."""
-    stop, began = asyncio.Event(), 0.0
-
-    async def watch(event: RunEvent) -> None:
-        nonlocal began
-        if isinstance(event, Printed) and not stop.is_set():
-            began = time.perf_counter()
-            stop.set()
-
-    await sandbox.run(a_run(name, SPINNER, RunPurpose.EXECUTION), answer=answer, watch=watch, stop=stop)
-    return time.perf_counter() - began
-
-
-def resident_kib() -> int:
-    """The memory of this process, which is the worker."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4
+METHOD = (
+    "each round does everything once, in turn: `python -I -c pass`; an interpreter that has the runner's modules and "
+    "starts a second one for the script, without wall, record or stream; the same `pass` in bare bubblewrap; and runs "
+    "of a script of 50 lines from the request to the report, by which every process is dead and every file gone. A "
+    "trial is recorded whole, an execution is not asked about opens for reading. `stop` runs from the stop to the "
+    "report, of a script that ignores every signal, double-forks and spins on every processor. The flood is 500 MB "
+    "of output, with the worker's resident memory sampled every 20 ms"
+)
+IN_A_ROW = 200
+AT_ONCE = 16
+PANDAS_EVERY = 4
+"""Rounds: an import takes a second."""
 
 
 async def main(rounds: int) -> None:
     """Measure, print, and write it down."""
-    environment = describe_environment("default", Path(PYTHON), "")
+    environments = {"default": describe_environment("default", Path(PYTHON), "")}
+    environments |= science(operator_settings().environments)
     with tempfile.TemporaryDirectory(prefix="airlock-bench-") as place:
-        Path(place).chmod(0o755)  # noqa: ASYNC240 - nothing else is under way
-        boxes = {
-            each.backend: each({"default": environment}, Path(place)) for each in (BubblewrapSandbox, LandlockSandbox)
-        }
-        figures: dict[str, list[float]] = {}
+        state = Path(place)
+        state.chmod(0o755)  # noqa: ASYNC240 - nothing else is under way
+        boxes = {each.backend.value: each(environments, state) for each in (BubblewrapSandbox, LandlockSandbox)}
+        runs = {name: Runs(box) for name, box in boxes.items()}
         for box in boxes.values():
             await box.probe()
-        for number in range(rounds):
-            figures.setdefault("plain python", []).append(plain())
-            figures.setdefault("bare bwrap", []).append(bare_bwrap())
-            for name, box in boxes.items():
-                for purpose in RunPurpose:
-                    spent = await timed(box, f"start-{number}", purpose)
-                    figures.setdefault(f"{name} {purpose}", []).append(spent)
-                figures.setdefault(f"{name} stop of a spinner", []).append(await stopped(box, f"stop-{number}"))
-        before = resident_kib()
-        flood = a_run("flood", FLOOD, RunPurpose.EXECUTION, RunLimits(output_bytes=16 << 20))
-        report = await boxes["bubblewrap"].run(flood, answer=answer, watch=nobody, stop=asyncio.Event())
-        grown = resident_kib() - before
-    table = {name: summary(values) for name, values in figures.items()}
-    flooded = {"bytes": report.usage.output_bytes, "outcome": report.outcome, "worker_grew_kib": grown}
-    words = json.dumps({"rounds": rounds, "milliseconds": table, "flood": flooded}, indent=2)
-    results = Path(__file__).parent / "results"
-    results.mkdir(exist_ok=True)
-    (results / "sandbox.json").write_text(words + "\n")
-    print(words)
+        seconds = await interleaved(runs, rounds, pandas="science" in environments)
+        bubblewrap = runs["bubblewrap"]
+        figures = {
+            "rounds": rounds,
+            "runs": {name: quantiles(values) for name, values in seconds.items()},
+            "over": compared(seconds),
+            "flood": await flooded(bubblewrap),
+            "in a row": await in_a_row(bubblewrap, state),
+            "at once": await at_once(bubblewrap),
+        }
+    keep("sandbox", METHOD, figures)
 
 
-def summary(values: list[float]) -> dict[str, float]:
-    """Milliseconds."""
-    ordered = sorted(value * 1000 for value in values)
+async def interleaved(runs: dict[str, Runs], rounds: int, *, pandas: bool) -> dict[str, list[float]]:
+    """Seconds of everything that is compared, by name."""
+    seconds: dict[str, list[float]] = {}
+
+    def note(name: str, value: float) -> None:
+        seconds.setdefault(name, []).append(value)
+
+    for number in range(rounds):
+        note("plain", plain())
+        note("plain with runner", plain_with_runner())
+        note("bare bwrap", bare_bwrap())
+        for name, each in runs.items():
+            for purpose in RunPurpose:
+                note(f"{name} {purpose}", await each.timed(SHORT, purpose))
+                if pandas and number % PANDAS_EVERY == 0:
+                    note(f"{name} {purpose} import pandas", await each.told(IMPORT, purpose, "science"))
+            note(f"{name} stop", await each.stopped(SPINNER))
+    return seconds
+
+
+def compared(seconds: dict[str, list[float]]) -> dict[str, object]:
+    """The figures that are promised: differences in milliseconds and ratios, of medians."""
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+
+    def more(one: str, other: str) -> float:
+        return round(1000 * (median[one] - median[other]), 1)
+
+    found: dict[str, object] = {
+        "unrecorded bubblewrap over bare bwrap, ms": more("bubblewrap execution", "bare bwrap"),
+        "recorded bubblewrap over plain with runner, ms": more("bubblewrap trial", "plain with runner"),
+        "recorded landlock over plain with runner, ms": more("landlock trial", "plain with runner"),
+        "ratio to plain": {name: round(value / median["plain"], 2) for name, value in median.items()},
+    }
+    for name in ("bubblewrap", "landlock"):
+        recorded, unrecorded = f"{name} trial import pandas", f"{name} execution import pandas"
+        ratio = (
+            round(median[recorded] / median[unrecorded], 2)
+            if recorded in median
+            else "there is no science: make science"
+        )
+        found[f"{name}: import pandas, recorded to unrecorded"] = ratio
+    return found
+
+
+async def flooded(runs: Runs) -> dict[str, object]:
+    """What a flood of output does to the worker, and how it ends."""
+    async with WorkerMemory() as memory:
+        report = await runs.run(FLOOD, RunPurpose.EXECUTION, limits=RunLimits(output_bytes=16 << 20))
     return {
-        "min": round(ordered[0], 1),
-        "median": round(statistics.median(ordered), 1),
-        "p95": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))], 1),
+        "bytes": report.usage.output_bytes,
+        "outcome": report.outcome.value,
+        "seconds": round(report.usage.wall_ms / 1000, 1),
+        "worker grew at most, MB": round(memory.grown_bytes / 1e6, 1),
     }
 
 
+async def in_a_row(runs: Runs, state: Path) -> dict[str, object]:
+    """Whether anything is left of many runs, by kind."""
+    await runs.timed(SHORT, RunPurpose.TRIAL)
+    before, began = residue_now(state), time.perf_counter()
+    for number in range(IN_A_ROW):
+        await (runs.stopped(SPINNER) if number % 10 == 0 else runs.timed(SHORT, RunPurpose.TRIAL))
+    spent, after = time.perf_counter() - began, residue_now(state)
+    left = {kind: (before[kind], after[kind]) for kind in before if before[kind] != after[kind]}
+    return {"runs": IN_A_ROW, "seconds": round(spent, 1), "looked for": sorted(before), "left": left}
+
+
+async def at_once(runs: Runs) -> dict[str, object]:
+    """Whether runs beside one another get their own results."""
+    script = b"import time\ndef evaluate_model(model, n):\n    time.sleep(0.1)\n    return [n, model.generate(str(n))]"
+    began = time.perf_counter()
+    asked = [runs.run(script, RunPurpose.TRIAL, params={"n": number}) for number in range(AT_ONCE)]
+    reports = await asyncio.gather(*asked)
+    right = sum(report.result == [number, str(number)] for number, report in enumerate(reports))
+    return {"runs": AT_ONCE, "right results": right, "seconds": round(time.perf_counter() - began, 1)}
+
+
+def warm_up() -> None:
+    """Bytecode and caches: what is measured has been done before."""
+    for each in (plain, plain_with_runner, bare_bwrap):
+        each()
+
+
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 30))
+    subprocess.run([PYTHON, "-c", "pass"], check=True)
+    warm_up()
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 40))

@@ -13,8 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cli.terminal import ERR, table, untrusted
 from detection.behaviour.watch import findings_of
+from domain.runs import Backend
 from sandbox.escape_cases import EscapeCase, read_cases
-from sandbox.escape_oracle import CaseResult
+from sandbox.escape_oracle import CaseResult, findings_wanted
 from sandbox.escape_suite import AT_ONCE, EscapeSuite
 from sandbox.host_canaries import host_canaries
 from sandbox.local.backend import LocalSandbox
@@ -78,7 +79,7 @@ async def tried_on(sandbox: LocalSandbox, state: Path, environment: str, only: s
             async def attempt(case: EscapeCase) -> None:
                 async with slots:
                     result = await suite.attempt_beside_honest_runs(case)
-                failures.extend(_failure(result))
+                failures.extend(_failure(result, sandbox.backend))
                 progress.update(line, advance=1, failed=len(failures))
 
             async with asyncio.TaskGroup() as group:
@@ -88,18 +89,19 @@ async def tried_on(sandbox: LocalSandbox, state: Path, environment: str, only: s
     return Trials(name, len(cases), time.monotonic() - began, tuple(failures))
 
 
-def _failure(result: CaseResult) -> list[Failure]:
-    complaints = (*result.complaints, *_unnamed(result))
+def _failure(result: CaseResult, backend: Backend) -> list[Failure]:
+    complaints = (*result.complaints, *_unnamed(result, backend))
     return [Failure(result.case.name, result.case.notes, complaints)] if complaints else []
 
 
-def _unnamed(result: CaseResult) -> list[str]:
+def _unnamed(result: CaseResult, backend: Backend) -> list[str]:
     """Rules that behavioural analysis should have named."""
     if result.report is None:
         return []
     found = findings_of(result.case.script, result.report, result.printed, result.prompts)
     return [
-        f"behavioural analysis does not name {rule}" for rule in result.case.findings - {each.rule for each in found}
+        f"behavioural analysis does not name {rule}"
+        for rule in findings_wanted(result.case, backend) - {each.rule for each in found}
     ]
 
 

@@ -3,6 +3,7 @@
     # group: network                            the folder's name
     # notes: credentials of the cloud           what is tried, in a few words
     # outcomes: completed exception             any of them is right
+    # own_kernel: signalled                     is right too in a kernel of the run's own
     # attempts: connect:169.254.169.254         must be in the record: kind, or kind and a part of the target
     # findings: contacts_metadata_service       rules that behavioural analysis must name
     # limits: processes=16                      instead of the defaults
@@ -30,7 +31,7 @@ from domain.limits import RunLimits
 _LINE = re.compile(rb"^# (\w+): (.+)$")
 _KEYS = frozenset(
     {"group", "notes", "outcomes", "attempts", "findings", "limits", "timeout", "only", "twice", "record", "interrupt"}
-    | {"slow"}
+    | {"slow", "own_kernel"}
 )
 CASES = Path(__file__).parent / "escapes"
 """Where they are: a folder for each group."""
@@ -59,6 +60,8 @@ class EscapeCase:
     incomplete: bool = False
     interrupt: str | None = None
     slow: bool = False
+    own_kernel: frozenset[str] = frozenset()
+    """Outcomes that are right besides in a kernel of the run's own."""
 
     def concerns(self, backend: str) -> bool:
         """Whether a backend promises to hold against it."""
@@ -90,6 +93,7 @@ def read_case(file: Path) -> EscapeCase:
         incomplete=head.get("record") == "incomplete",
         interrupt=head.get("interrupt"),
         slow=head.get("slow") == "yes",
+        own_kernel=frozenset(head.get("own_kernel", "").split()),
     )
 
 

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from domain.outcomes import RunOutcome
 from domain.runs import Attempt, Backend, RunReport
 from sandbox.escape_cases import EscapeCase
+from sandbox.profiles.tables import gives
 
 HONEST_RESULT = {"sum": 499500}
 """What the neighbour returns."""
+_WITHOUT_RECORD = frozenset({"carries_decoy", "ends_early", "makes_forbidden_call", "uses_up_limit"})
+"""Rules about what leaves a run and about its end."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,13 @@ class CaseResult:
         return not self.complaints
 
 
-def wrong_about_end(case: EscapeCase, report: RunReport | None) -> Iterable[str]:
+def wrong_about_end(case: EscapeCase, report: RunReport | None, backend: Backend) -> Iterable[str]:
     """It ended as expected, and says itself that nothing worked. `report` is None where it was cancelled."""
     outcome = "cancelled" if report is None else report.outcome.value
-    if outcome not in case.outcomes:
+    right = case.outcomes | (case.own_kernel if backend is Backend.GVISOR else frozenset[str]())
+    if outcome not in right:
         message = "" if report is None else report.message[:200]
-        yield f"it ended as {outcome}, not as {' or '.join(sorted(case.outcomes))}: {message!r}"
+        yield f"it ended as {outcome}, not as {' or '.join(sorted(right))}: {message!r}"
     if report is not None and isinstance(report.result, dict) and report.result.get("escaped") is True:
         yield f"it says that it got out: {str(report.result)[:300]}"
 
@@ -50,6 +54,8 @@ def wrong_about_record(
         yield "a control was not in force"
     if report.isolation.backend is not backend:
         yield f"it ran in {report.isolation.backend}"
+    if not gives(backend, "attempts"):
+        return
     for wanted in case.attempts:
         found = any(is_attempt(each, wanted) for each in report.record.attempts)
         if not found and is_recorded(wanted, unrecorded):
@@ -61,6 +67,11 @@ def wrong_about_record(
     may_lack = case.incomplete or case.interrupt is not None or killed_whole  # a pod's kernel kills its runner too
     if not may_lack and not report.record.complete:
         yield f"its record is incomplete ({report.record.dropped} dropped)"
+
+
+def findings_wanted(case: EscapeCase, backend: Backend) -> frozenset[str]:
+    """The rules that behavioural analysis has to name; where nothing is recorded, those that need no record."""
+    return case.findings if gives(backend, "attempts") else case.findings & _WITHOUT_RECORD
 
 
 def wrong_about_neighbour(neighbour: CaseResult) -> Iterable[str]:

@@ -23,6 +23,7 @@ from sandbox.escape_oracle import CaseResult, wrong_about_end, wrong_about_neigh
 from sandbox.host_canaries import HostCanaries
 from sandbox.local.residue import MarkedSandbox
 from sandbox.port import Began, Printed, RunEvent, Sandbox
+from sandbox.profiles.tables import gives
 
 GRACE = 40.0
 """Seconds beyond a case's own time: start, clean-up, and a machine that does much else."""
@@ -106,7 +107,7 @@ class EscapeSuite:
         except PlatformError as error:
             trouble.append(f"the sandbox failed: {type(error).__name__}: {error}")
         seconds = time.monotonic() - began
-        trouble += wrong_about_end(case, report)
+        trouble += wrong_about_end(case, report, self._sandbox.backend)
         trouble += [] if report is None else wrong_about_record(case, report, self._sandbox.backend, self._unrecorded)
         trouble += await self._leftovers.of(request)
         trouble += self._canaries.complaints()
@@ -115,7 +116,7 @@ class EscapeSuite:
     def _request(self, case: EscapeCase) -> RunRequest:
         return RunRequest(
             run_id=f"escape-{secrets.token_hex(10)}",
-            purpose=RunPurpose.TRIAL,
+            purpose=RunPurpose.TRIAL if gives(self._sandbox.backend, "attempts") else RunPurpose.EXECUTION,
             script=case.script,
             model_id="mock",
             environment=self._environment,

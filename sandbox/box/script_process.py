@@ -142,8 +142,10 @@ def _become_the_script(order: Order, wall: WallSpec, channel: socket.socket, str
         signal.set_wakeup_fd(-1)
         os.setpgid(0, 0)  # no session of its own: where each is scheduled as one, nice 19 would weigh within it alone
         sources = [os.open("/dev/null", os.O_RDONLY), *streams]
-        planted = lay_out(order.scratch, order.decoy_files)
+        planted = lay_out(order.scratch, order.decoy_files) if wall.machine is None else 0
         start = _raise(wall, channel)
+        if wall.machine is not None:  # the wall has made it another user, who has to own what is laid out
+            planted = lay_out(order.scratch, order.decoy_files)
         checks, details = observe(wall)
         told = (checks, {**details, "decoy_files": str(planted)})
         channel.send(json.dumps(told).encode("ascii") + b"\n")

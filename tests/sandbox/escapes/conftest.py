@@ -16,10 +16,15 @@ from domain.findings import Severity
 from sandbox.bubblewrap import BubblewrapSandbox
 from sandbox.environment_description import describe_environment
 from sandbox.escape_oracle import CaseResult
+from sandbox.gvisor import GvisorSandbox
 from sandbox.landlock import LandlockSandbox
 from sandbox.local.backend import LocalSandbox
 
 BACKENDS: dict[str, type[LocalSandbox]] = {"bubblewrap": BubblewrapSandbox, "landlock": LandlockSandbox}
+"""Those that record what a script tries."""
+ALL_BACKENDS: dict[str, type[LocalSandbox]] = {**BACKENDS, "gvisor": GvisorSandbox}
+SLOW_BACKENDS = frozenset({"gvisor"})
+"""A kernel for each run takes its time to start."""
 
 
 def reachable_python() -> Path:
@@ -61,7 +66,7 @@ def state() -> Iterator[Path]:
 
 async def offered(backend: str, environment: Environment, state: Path) -> LocalSandbox:
     """The sandbox, where this machine can offer it; else the test is skipped with the reason."""
-    sandbox = BACKENDS[backend]({environment.name: environment}, state)
+    sandbox = ALL_BACKENDS[backend]({environment.name: environment}, state)
     try:
         await sandbox.probe()
     except SandboxUnavailable as reason:
