@@ -20,11 +20,13 @@ from cli.terminal import OUT, print_json, table
 from domain.environments import Environment
 from domain.errors import EnvironmentUnavailable, SandboxUnavailable
 from sandbox.bubblewrap import BubblewrapSandbox
+from sandbox.gvisor import GvisorSandbox
 from sandbox.landlock import LandlockSandbox
 from sandbox.local.backend import LocalSandbox
 from storage.catalogues import CatalogueError, load_environments
 
-SANDBOXES = (BubblewrapSandbox, LandlockSandbox)
+SANDBOXES = (GvisorSandbox, BubblewrapSandbox, LandlockSandbox)
+"""The strongest first."""
 
 
 class Check(NamedTuple):

@@ -45,13 +45,18 @@ class GvisorSandbox(NamespacedSandbox):
 
     def _plan(self, environment: Environment, request: RunRequest, box: Box) -> LaunchPlan:  # noqa: ARG002
         roots = beyond_system(environment.roots)
+        if any(Path(root).is_relative_to(SCRATCH) for root in roots):
+            raise SandboxUnavailable(
+                f"{environment.name} lies below {SCRATCH}, where a run in gVisor has its scratch space."
+            )
+        places = ("", *_PLACES, *_ways_to(roots))
         command = (
             self._launcher(), *NAMESPACES, "--uid", "0", "--gid", "0", "--cap-add", "ALL",
             "--info-fd", "{info}", "--block-fd", "{gate}",
             "--ro-bind", self._kernel(), "/runsc", "--dev", "/dev", "--proc", "/proc",
             "--tmpfs", "/run", "--dir", SCRATCH,  # where the kernel keeps its state, and where it locks itself in
             "--ro-bind-data", "{bundle}", "/bundle/config.json",
-            *(part for place in ("", *_PLACES) for part in ("--perms", "0755", "--dir", f"{_ROOT}{place}")),
+            *(part for place in places for part in ("--perms", "0755", "--dir", f"{_ROOT}{place}")),
             *system_mounts(_ROOT),
             *(part for root in roots for part in ("--ro-bind", root, f"{_ROOT}{root}")),
             "--remount-ro", "/", "--chdir", "/", *_RUNSC,
@@ -80,6 +85,12 @@ class GvisorSandbox(NamespacedSandbox):
         if program is None:
             raise SandboxUnavailable("There is no gVisor here: install runsc (Debian: apt install runsc).")
         return self._reachable(Path(program), "kernel")
+
+
+def _ways_to(roots: tuple[str, ...]) -> list[str]:
+    """The directories above an environment's: the script's user has to be able to pass there too."""
+    above = (str(each) for root in roots for each in reversed(Path(root).parents) if each != each.parent)
+    return list(dict.fromkeys(above))
 
 
 def _bundle(command: list[str], limits: RunLimits) -> bytes:

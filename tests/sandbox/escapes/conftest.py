@@ -23,8 +23,6 @@ from sandbox.local.backend import LocalSandbox
 BACKENDS: dict[str, type[LocalSandbox]] = {"bubblewrap": BubblewrapSandbox, "landlock": LandlockSandbox}
 """Those that record what a script tries."""
 ALL_BACKENDS: dict[str, type[LocalSandbox]] = {**BACKENDS, "gvisor": GvisorSandbox}
-SLOW_BACKENDS = frozenset({"gvisor"})
-"""A kernel for each run takes its time to start."""
 
 
 def reachable_python() -> Path:

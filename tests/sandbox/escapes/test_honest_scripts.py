@@ -31,7 +31,7 @@ async def runs(
 
 
 @on_one_loop
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [*BACKENDS, pytest.param("gvisor", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", slice_of(CASES, every=8))
 async def test_an_honest_script_gets_its_right_result(runs: Backstage, backend: str, name: str):
     assert_honest(await runs.result(backend, name))

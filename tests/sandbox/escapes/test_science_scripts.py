@@ -12,7 +12,7 @@ from domain.environments import Environment
 from sandbox.escape_cases import read_case
 from sandbox.escape_suite import EscapeSuite
 from tests.sandbox.escapes.backstage import Backstage, backstage
-from tests.sandbox.escapes.conftest import BACKENDS, assert_honest
+from tests.sandbox.escapes.conftest import ALL_BACKENDS, assert_honest
 
 CASES = {file.stem: read_case(file) for file in sorted((Path(__file__).parent / "honest_science").glob("*.honest"))}
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow]
@@ -27,7 +27,7 @@ async def runs(
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL_BACKENDS)
 @pytest.mark.parametrize("name", CASES)
 async def test_science_gets_its_right_result(runs: Backstage, backend: str, name: str):
     assert_honest(await runs.result(backend, name))
