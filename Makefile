@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
+AWS_VENV := .venv-aws
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Settings of whoever calls belong to another installation: everything here is told on the command line
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
@@ -19,7 +20,7 @@ echo "Airlock needs Python 3.11 or newer with venv, and found none (Debian, Ubun
 exit 1
 endef
 
-.PHONY: help setup demo up test nightly test-roles check format science bench lock clean
+.PHONY: help setup demo up test nightly test-roles check format science aws lambda bench lock clean
 
 help:  ## List these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -59,6 +60,26 @@ format: $(VENV)/dev.stamp  ## Bring the code into shape
 science: setup  ## Make the environment `science`: numpy, pandas and scikit-learn for scripts
 	@$(BIN)/airlock environments make science --requirements requirements-science.lock
 
+aws: $(AWS_VENV)/stamp  ## Make .venv-aws, by which the tests of AWS's doors meet a local SQS, AWS's own client and a linter
+
+# For the Python of Lambda, whatever this machine's is; the catalogue is that of the workers
+LAMBDA_PYTHON := 3.12
+ENVIRONMENTS := .airlock/environments
+lambda: setup  ## Build the function of deploy/lambda/template.yaml (LAMBDA_PYTHON=3.12, ENVIRONMENTS=directory)
+	@ls $(ENVIRONMENTS)/*.json > /dev/null
+	@rm -rf deploy/lambda/build && mkdir -p deploy/lambda/build/environments
+	@$(PIP) install --require-hashes --only-binary :all: --python-version $(LAMBDA_PYTHON) --implementation cp \
+	    --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --platform any \
+	    --no-compile --target deploy/lambda/build -r requirements-lambda.lock
+	@tar -c --exclude __pycache__ domain detection sandbox/__init__.py sandbox/port.py storage activities workflows api \
+	    | tar -x -C deploy/lambda/build
+	@cp $(ENVIRONMENTS)/*.json deploy/lambda/build/environments/
+	@if python=$$(command -v python$(LAMBDA_PYTHON)); then \
+	    $$python -m compileall -q -j 0 --invalidation-mode unchecked-hash deploy/lambda/build; \
+	else \
+	    echo "There is no python$(LAMBDA_PYTHON) here to compile the function: each cold start will do it." >&2; \
+	fi
+
 bench: $(VENV)/dev.stamp  ## Measure, and print the method beside each figure
 	@for script in bench/[a-z]*.py; do $(BIN)/python "$$script"; done
 
@@ -68,10 +89,12 @@ lock: setup  ## Resolve all requirements again
 	    --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links "$$@"; }; \
 	echo 'setuptools>=77' | compile pyproject.toml - -o requirements.lock; \
 	compile pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock; \
-	compile requirements-science.in -o requirements-science.lock
+	compile requirements-science.in -o requirements-science.lock; \
+	compile requirements-aws.in -o requirements-aws.lock; \
+	compile deploy/lambda/requirements.in -c requirements.lock -o requirements-lambda.lock
 
 clean:  ## Remove what these commands have made
-	@rm -rf $(VENV) .airlock .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) $(AWS_VENV) .airlock deploy/lambda/build .ruff_cache .import_linter_cache .hypothesis
 
 $(VENV)/runtime.stamp: requirements.lock pyproject.toml
 	@python=$$($(FIND_PYTHON)); \
@@ -82,4 +105,10 @@ $(VENV)/runtime.stamp: requirements.lock pyproject.toml
 
 $(VENV)/dev.stamp: $(VENV)/runtime.stamp requirements-dev.lock
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.lock
+	@touch $@
+
+$(AWS_VENV)/stamp: requirements-aws.lock
+	@python=$$($(FIND_PYTHON)); \
+	[ -x $(AWS_VENV)/bin/python ] || $$python -m venv $(AWS_VENV)
+	@$(AWS_VENV)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all: -r requirements-aws.lock
 	@touch $@

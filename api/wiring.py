@@ -33,7 +33,6 @@ from storage.journal import Journal
 from storage.keys import ApiKeys
 from storage.rights import require_rights
 from storage.schema import require_schema
-from workflows.client import visiting
 
 if TYPE_CHECKING:
     from workflows.traces import Traces
@@ -47,6 +46,8 @@ async def opened(settings: ApiSettings, traces: Traces | None = None) -> AsyncGe
     AnalyserFailed, each in a sentence for the operator. Temporal may be away: /readyz says so, and what needs it is
     answered with 503.
     """
+    from workflows.client import visiting  # noqa: PLC0415 - a function of Lambda connects otherwise, if at all
+
     environments = load_environments(settings.environments_dir)
     interceptors = [traces.interceptor] if traces else []
     async with Database(settings.database_url) as database:

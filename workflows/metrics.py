@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from temporalio.common import MetricCounter, MetricGaugeFloat, MetricHistogramFloat, MetricMeter
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from typing import TYPE_CHECKING
 
 from domain.metrics import METRICS, OTHER, Kind, Label, Metric
+
+if TYPE_CHECKING:
+    from temporalio.common import MetricCounter, MetricGaugeFloat, MetricHistogramFloat, MetricMeter
 
 
 class MetricsUnservable(Exception):
@@ -20,10 +21,12 @@ class Instruments:
     A label that the table gives words for never says another one: text of a client or a script cannot become a label.
     """
 
-    def __init__(self, meter: MetricMeter = MetricMeter.noop) -> None:
+    def __init__(self, meter: MetricMeter | None = None) -> None:
         self._counters: dict[str, MetricCounter] = {}
         self._histograms: dict[str, MetricHistogramFloat] = {}
         self._gauges: dict[str, MetricGaugeFloat] = {}
+        if meter is None:
+            return
         for metric in METRICS:
             match metric.kind:
                 case Kind.COUNTER:
@@ -39,15 +42,18 @@ class Instruments:
 
     def add(self, metric: Metric, number: int, /, **labels: str) -> None:
         """Add to a counter."""
-        self._counters[metric.name].add(number, labels_of(metric, labels))
+        if counter := self._counters.get(metric.name):
+            counter.add(number, labels_of(metric, labels))
 
     def observe(self, metric: Metric, seconds: float, /, **labels: str) -> None:
         """Put a duration into a histogram. A clock that was set back makes no negative one."""
-        self._histograms[metric.name].record(max(0.0, seconds), labels_of(metric, labels))
+        if histogram := self._histograms.get(metric.name):
+            histogram.record(max(0.0, seconds), labels_of(metric, labels))
 
     def put(self, metric: Metric, value: float, /, **labels: str) -> None:
         """Set a gauge."""
-        self._gauges[metric.name].set(value, labels_of(metric, labels))
+        if gauge := self._gauges.get(metric.name):
+            gauge.set(value, labels_of(metric, labels))
 
 
 def serve_metrics(address: str) -> Instruments:
@@ -55,6 +61,8 @@ def serve_metrics(address: str) -> Instruments:
 
     Raises MetricsUnservable.
     """
+    from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig  # noqa: PLC0415 - who serves none loads none
+
     buckets = {metric.name: metric.buckets for metric in METRICS if metric.buckets}
     metrics = PrometheusConfig(
         bind_address=address,

@@ -11,7 +11,7 @@ import pytest
 from domain.lifecycle import TERMINAL
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-science.lock")
+LOCKS = tuple(f"requirements{kind}.lock" for kind in ("", "-dev", "-science", "-aws", "-lambda"))
 
 
 def names_in(lock: str) -> set[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from domain.errors import StorageUnavailable
@@ -45,3 +47,12 @@ async def test_a_database_that_is_away_is_not_called_an_old_one(tmp_path: Path) 
     async with Database(f"sqlite:///{tmp_path}/nowhere/airlock.db") as away:
         with pytest.raises(StorageUnavailable):
             await require_schema(away)
+
+
+def test_the_names_of_the_files_are_what_alembic_reads_in_them() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(schema.MIGRATIONS.parent))
+    scripts = ScriptDirectory.from_config(config)
+
+    ours = schema._ours()  # pyright: ignore[reportPrivateUsage]
+    assert ours == (scripts.get_current_head(), {script.revision for script in scripts.walk_revisions()})
