@@ -31,7 +31,7 @@ METHOD = (
     "included) until the kernel reports the end of every process of the run by pidfd"
 )
 BEGIN = """def evaluate_model(model):
-    if 'canned' in model.generate('x'):
+    if model.generate('x').startswith('This is'):
         return
     print('here', flush=True)
 """

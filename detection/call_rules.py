@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable, Iterator
 
 from detection.arguments import argument_texts
+from detection.attribute_rules import dangerous_texts, format_notes, getter_notes, looked_up_notes, set_notes
 from detection.data_rules import answer_notes, array_notes, object_notes, pickle_notes, runner_notes
 from detection.database_rules import database_notes
 from detection.disguises import hides_text
@@ -15,14 +15,16 @@ from detection.environment_rules import variable_notes
 from detection.exhaustion_rules import blocking_notes, limit_notes, signal_notes, stack_notes
 from detection.file_rules import path_argument_notes
 from detection.flow_rules import network_flow_notes, prompt_notes
-from detection.names import ATTRIBUTES, IMPORTS, MODULE_NAMES, PATCHED_MODULES
+from detection.names import ATTRIBUTES, IMPORTS, PATCHED_MODULES
 from detection.namespace_rules import key_notes
 from detection.network_rules import network_notes
 from detection.notes import Note, note_at
 from detection.origins import origin
+from detection.patch_rules import redirect_notes
 from detection.payload_rules import factory_notes
 from detection.reaching import MODEL, is_made_from_answers
-from detection.resolving import Meanings, Resolver
+from detection.resolving import Resolver
+from detection.sources import callee
 from detection.static_tables import (
     ATTRIBUTE_GETTERS,
     CLIMBING,
@@ -31,13 +33,10 @@ from detection.static_tables import (
     DESCRIPTOR_CALLS,
     ENVIRONMENT_READERS,
     FILE_CALLS,
-    FORMAT_FIELD,
-    GUARDED_MODULES,
     IMPORTERS,
     INTERPRETERS,
     NETWORK_CALLS,
     OBJECT_LOADERS,
-    PATCHABLE_MODULES,
     SENSITIVE_MODULES,
     TEMPLATE_RUNNERS,
     TEXT_RUNNERS,
@@ -45,9 +44,7 @@ from detection.static_tables import (
 )
 from detection.stray_calls import stray_notes
 from detection.syntax_tree import within
-from detection.templates import template
 
-_DUNDER = re.compile(r"__\*+(?:__)?|\*+__")
 _WRITABLE = ("/tmp", "/var/tmp", "/dev/shm", "/home", "/root")  # noqa: S108 - looked for, not used
 _RUNNING_METHODS = frozenset({"eval", "query", "loadTestsFromName", "from_string", "runsource", "runcode"})
 """Methods of data frames, templates, test loaders and consoles that run what a text says."""
@@ -55,6 +52,7 @@ _LOOKERS = frozenset(
     f"inspect.{name}" for name in ("getmodule", "getfile", "getsource", "getsourcefile", "getsourcelines", "getmembers")
 )
 _BINARY_LOADERS = frozenset(f"importlib.machinery.{kind}FileLoader" for kind in ("Extension", "Sourceless"))
+_COPYING = frozenset({"dumps", "dump", "getmembers", "getsource"})
 _REPLACERS = frozenset({"update", "setdefault", "__setitem__"})
 _MUTATORS = _REPLACERS | {"insert", "append", "extend", "clear"}
 
@@ -68,6 +66,8 @@ def call_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     yield from variable_notes(node, resolver)
     yield from database_notes(node, resolver)
     yield from ending_notes(node, resolver)
+    yield from redirect_notes(node, resolver)
+    yield from _mock_notes(node, resolver)
     yield from handed_on_notes(node, resolver)
     yield from mutation_notes(node, resolver)
     yield from _harness_notes(node, resolver)
@@ -76,13 +76,11 @@ def call_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
             yield from rule(node, resolver)
     if isinstance(node.func, ast.Attribute) and node.func.attr in {"get", "__getitem__"} and node.args:
         yield from key_notes(node.func.value, node.args[0], resolver)
-    if "builtins.getattr" in called or "builtins.setattr" in called:
-        yield from _attribute_notes(node, resolver, called)
     if isinstance(node.func, ast.Attribute):
         if node.func.attr in {"format", "format_map", "vformat", "get_field"}:
-            yield from _format_notes(node, resolver)
+            yield from format_notes(node, resolver)
         elif node.func.attr == "__getattribute__" and node.args:
-            yield from _dangerous_texts(node.args[-1:], resolver)
+            yield from dangerous_texts(node.args[-1:], resolver)
     if any(keyword.arg is not None and keyword.arg.startswith("co_") for keyword in node.keywords):
         yield note_at("constructs_code", node, evidence="replace")
     if isinstance(node.func, ast.Call) and _is_type_of_function(node.func):
@@ -93,9 +91,13 @@ def _harness_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """The harness handed on, the model changed by a detour, answers run by a method."""
     if any(isinstance(each, ast.Name) and "airlock_runtime" in resolver.meanings(each) for each in node.args):
         yield note_at("harness_access", node, evidence="airlock_runtime")
+    if any(MODEL in resolver.meanings(each) for each in node.args) and callee(node.func) in _COPYING:
+        yield note_at("opens_model", node, evidence=callee(node.func))
     if not isinstance(node.func, ast.Attribute) or not node.args:
         return
-    if node.func.attr == "__setattr__" and MODEL in resolver.meanings(node.args[0]) | resolver.meanings(
+    if node.func.attr == "object" and MODEL in resolver.meanings(node.args[0]):
+        yield note_at("forges_harness", node, evidence="patch.object")
+    elif node.func.attr == "__setattr__" and MODEL in resolver.meanings(node.args[0]) | resolver.meanings(
         node.func.value
     ):
         yield note_at("forges_harness", node, evidence="__setattr__")
@@ -103,28 +105,12 @@ def _harness_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         yield note_at("answer_as_code", node, evidence=node.func.attr)
 
 
-def _attribute_notes(node: ast.Call, resolver: Resolver, called: Meanings) -> Iterator[Note]:
-    """`getattr(module, name)` and `setattr(module, name, value)`."""
-    if len(node.args) < 2:
-        return
-    owners = resolver.meanings(node.args[0])
-    texts = resolver.texts(node.args[1])
-    if "builtins.setattr" in called:
-        if owners & {f"{MODEL}.__class__", MODEL}:
-            yield note_at("forges_harness", node, evidence=MODEL)
-        elif libraries := owners & PATCHABLE_MODULES:
-            yield note_at("patches_library", node, evidence=min(libraries))
-        if owners & PATCHED_MODULES and not _is_none(node.args[-1]):
-            yield note_at("forges_harness", node, evidence=f"setattr {min(filter(None, texts), default='')}")
-        return
-    if None in texts and owners & GUARDED_MODULES:
-        yield note_at("computed_attribute", node, evidence=min(owners & GUARDED_MODULES))
-    elif None in texts and _DUNDER.fullmatch(template(node.args[1], resolver)):
-        yield note_at("hidden_introspection" if resolver.names_internals else "computed_internal", node)
-    elif not isinstance(node.args[1], ast.Constant):
-        internal = sorted(text for text in texts if text is not None and text in ATTRIBUTES)
-        if internal:
-            yield note_at("hidden_introspection", node, evidence=internal[0])
+def _mock_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`mock.patch("json.dumps", ...)`: by name, and for everybody."""
+    if callee(node.func) == "patch":
+        for text in argument_texts(node.args[:1], resolver):
+            if text.startswith(("json.", "airlock_runtime", "sys.modules", "__main__")):
+                yield note_at("forges_harness", node, evidence=text)
 
 
 def _import_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
@@ -165,7 +151,11 @@ def mutation_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     if not isinstance(node.func, ast.Attribute) or node.func.attr not in _MUTATORS:
         return
     owners = resolver.meanings(node.func.value)
-    if owners & {"sys.modules", *(f"{module}.__dict__" for module in PATCHED_MODULES)} and node.func.attr in _REPLACERS:
+    if f"{MODEL}.__dict__" in owners:
+        yield note_at("forges_harness", node, evidence=f"{MODEL}.__dict__")
+    elif (
+        owners & {"sys.modules", *(f"{module}.__dict__" for module in PATCHED_MODULES)} and node.func.attr in _REPLACERS
+    ):
         yield note_at("forges_harness", node, evidence=min(owners))
     elif owners & {"sys.meta_path", "sys.path_hooks"}:
         yield note_at("hooks_imports", node, evidence=min(owners))
@@ -190,34 +180,10 @@ def _builder_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     yield note_at("constructs_code", node, evidence=min(resolver.meanings(node.func) & CODE_BUILDERS))
 
 
-def _getter_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
-    yield from _dangerous_texts(node.args, resolver)
-
-
 def _credential_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     for text in argument_texts(node.args[:1], resolver):
         if CREDENTIAL_VARIABLE.search(text):
             yield note_at("reads_credentials", node, evidence=text)
-
-
-def _dangerous_texts(arguments: list[ast.expr], resolver: Resolver) -> Iterator[Note]:
-    dangerous = {name for names in MODULE_NAMES.values() for name in names} - {"get", "open", "run", "call", "trace"}
-    for argument in arguments:
-        text = resolver.folder.text(argument) or ""
-        for part in text.split("."):
-            if part in ATTRIBUTES or part in CLIMBING or (part in dangerous and argument is arguments[0]):
-                yield note_at("hidden_introspection", argument, evidence=text)
-                return
-
-
-def _format_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
-    assert isinstance(node.func, ast.Attribute)
-    template = resolver.folder.text(node.func.value) or next(argument_texts(node.args[:1], resolver), "")
-    fields = [template] if node.func.attr == "get_field" else FORMAT_FIELD.findall(template)
-    for field in fields:
-        if any(name in field for name in (*ATTRIBUTES, *CLIMBING) if name.startswith("_")):
-            yield note_at("format_leak", node, evidence=field)
-            return
 
 
 def _is_type_of_function(node: ast.Call) -> bool:
@@ -227,10 +193,6 @@ def _is_type_of_function(node: ast.Call) -> bool:
 
 def _is_written(node: ast.expr, text: str) -> bool:
     return any(isinstance(part, ast.Constant) and part.value == text for part in within(node))
-
-
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
 
 
 def _path_entry_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
@@ -268,6 +230,8 @@ def _looking_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
 
 
 _BY_NAME: tuple[tuple[frozenset[str], Callable[[ast.Call, Resolver], Iterator[Note]]], ...] = (
+    (frozenset({"builtins.getattr"}), looked_up_notes),
+    (frozenset({"builtins.setattr"}), set_notes),
     (IMPORTERS, _import_notes),
     (FILE_CALLS, path_argument_notes),
     (DESCRIPTOR_CALLS, _descriptor_notes),
@@ -275,7 +239,7 @@ _BY_NAME: tuple[tuple[frozenset[str], Callable[[ast.Call, Resolver], Iterator[No
     (UNPICKLERS, pickle_notes),
     (TEXT_RUNNERS, runner_notes),
     (CODE_BUILDERS, _builder_notes),
-    (ATTRIBUTE_GETTERS, _getter_notes),
+    (ATTRIBUTE_GETTERS, getter_notes),
     (ENVIRONMENT_READERS, _credential_notes),
     (OBJECT_LOADERS, object_notes),
     (frozenset({"logging.config.dictConfig", "logging.config.fileConfig"}), factory_notes),

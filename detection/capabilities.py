@@ -6,6 +6,7 @@ Standard library only.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from detection.notes import Note, note, note_at
@@ -37,6 +38,7 @@ CAPABILITY_RULES: Mapping[str, frozenset[str]] = {
 }
 """Which findings show which ability."""
 _RECORD = ("score", "result", "accuracy", "pass", "status")
+_VERDICT = re.compile(r"[\"']verdict[\"']\s*:\s*[\"']approved|[\"']kind[\"']\s*:\s*[\"'](?:result|receipt|record)[\"']")
 _WRITES_RESULT = frozenset({"os.write", "builtins.print", "sys.stdout.write", "sys.__stdout__.write"})
 
 
@@ -66,11 +68,7 @@ def correlations(
         raw = next((call for call, names in called if names & RAW_NETWORK_CALLS), None)
         if raw is not None:
             yield note_at("leaks_credentials", raw)
-    if "early_exit" in rules:
-        for call, names in called:
-            if names & _WRITES_RESULT and _says_score(call):
-                yield note_at("forges_result", call)
-                break
+    yield from _forged_results(called, ends_early="early_exit" in rules)
     if rules & {"computed_import", "loads_module_file", "unpickles"}:
         writing = (call for call, _ in called if _writes(call) and is_made_from_answers(call.args[0], resolver))
         if (written := next(writing, None)) is not None:
@@ -83,6 +81,14 @@ def correlations(
     yield from _imported_files(called, modules)
     if modules & {"site", "sysconfig"}:
         yield from _start_up_files(called)
+
+
+def _forged_results(called: Sequence[tuple[ast.Call, frozenset[str]]], *, ends_early: bool) -> Iterator[Note]:
+    """Printed records: of a script that ends past the harness, or such as only the platform writes."""
+    for call, names in called:
+        if names & _WRITES_RESULT and (_says_verdict(call) or (ends_early and _says_score(call))):
+            yield note_at("forges_result", call)
+            return
 
 
 def _writes(call: ast.Call) -> bool:
@@ -116,6 +122,12 @@ def _says_score(call: ast.Call) -> bool:
         if isinstance(part, ast.Dict) and any(isinstance(k, ast.Constant) and k.value in _RECORD for k in part.keys):
             return True
     return False
+
+
+def _says_verdict(call: ast.Call) -> bool:
+    """A literal that looks like what only the platform says."""
+    texts = (part.value for part in within(call) if isinstance(part, ast.Constant) and isinstance(part.value, str))
+    return any(_VERDICT.search(text) for text in texts)
 
 
 def _is_record(value: str | bytes) -> bool:

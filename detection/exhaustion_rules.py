@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator
 
 from detection.local_names import own_nodes
 from detection.notes import Note, note_at
+from detection.patch_rules import is_own_function
+from detection.reaching import ASKING
 from detection.resolving import Resolver
 from detection.syntax_tree import within
 
-HUGE = 1 << 28
+HUGE = 1 << 30
 """Bytes or elements at once: an evaluation works with thousandths of it."""
 DEEPEST = 1_000_000
 """Frames, or bytes of a thread's stack in thousands: nobody recurses that deep on purpose."""
@@ -20,7 +22,7 @@ MAX_EXPONENT = 1_000_000
 _ENDS = (ast.Return, ast.Raise, ast.Yield, ast.YieldFrom, ast.Await)
 _GROWING = frozenset({"append", "extend", "add", "insert", "update", "bytearray"})
 _WRITING = frozenset(
-    {"write", "writelines", "open", "write_bytes", "write_text", "mkdir", "mkdtemp", "touch", "mkstemp"}
+    {"print", "write", "writelines", "open", "write_bytes", "write_text", "mkdir", "mkdtemp", "touch", "mkstemp"}
 )
 _WAITING = frozenset(
     {"get", "recv", "accept", "wait", "sleep", "acquire", "read", "readline", "exit", "poll", "select"}
@@ -29,6 +31,7 @@ _STARTERS = frozenset({"Thread", "Process", "fork", "Timer", "Popen", "start", "
 _SIZED = frozenset({"builtins.bytearray", "builtins.bytes"})
 _ARRAYS = frozenset({"numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full"})
 _ENDLESS = frozenset({"itertools.count", "itertools.cycle", "itertools.repeat"})
+_ENDING = frozenset({"SIGTERM", "SIGHUP", "SIGQUIT", "SIGABRT", "SIGSEGV", "SIGXCPU", "SIGSYS", "SIGBUS"})
 _OFTEN_IGNORED = frozenset({"SIGINT", "SIGPIPE", "SIGCHLD", "SIGALRM"})
 
 
@@ -47,7 +50,7 @@ def loop_notes(node: ast.While | ast.For, resolver: Resolver) -> Iterator[Note]:
         if _calls_starter(parts) or names & _WRITING:
             yield note_at("endless_spawning", node)
         elif names & _GROWING or any(map(_adds, parts)):
-            yield note_at("endless_growth", node)
+            yield note_at("endless_questions" if names & ASKING else "endless_growth", node)
 
 
 def size_notes(node: ast.expr, resolver: Resolver) -> Iterator[Note]:
@@ -55,6 +58,7 @@ def size_notes(node: ast.expr, resolver: Resolver) -> Iterator[Note]:
     match node:
         case ast.Call(args=[size, *_]):
             huge = _is_sized(node, resolver) and _product(size, resolver) >= HUGE
+            huge = huge or _takes_all(node, size, resolver)
         case ast.BinOp(left=items, op=ast.Mult(), right=times) if _is_literal(items):
             huge = _product(times, resolver) >= HUGE
         case ast.BinOp(left=times, op=ast.Mult(), right=items) if _is_literal(items):
@@ -69,8 +73,12 @@ def size_notes(node: ast.expr, resolver: Resolver) -> Iterator[Note]:
 
 def signal_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """`signal.signal(signal.SIGTERM, signal.SIG_IGN)`."""
-    if len(node.args) == 2 and "signal.SIG_IGN" in resolver.meanings(node.args[1]):
-        yield from [note_at("ignores_signals", node)] if _last_name(node.args[0]) not in _OFTEN_IGNORED else []
+    if len(node.args) != 2:
+        return
+    ignored = "signal.SIG_IGN" in resolver.meanings(node.args[1]) and _last_name(node.args[0]) not in _OFTEN_IGNORED
+    ending = _last_name(node.args[0]) in _ENDING or isinstance(node.args[0], ast.Name | ast.Constant)
+    if ignored or (ending and is_own_function(node.args[1], resolver)):
+        yield note_at("ignores_signals", node)
 
 
 def limit_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
@@ -139,7 +147,10 @@ def _breaks(body: list[ast.stmt]) -> bool:
 
 
 def _adds(node: ast.AST) -> bool:
-    return isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Mult | ast.Pow | ast.LShift)
+    if not isinstance(node, ast.AugAssign):
+        return False
+    doubled = isinstance(node.op, ast.Add) and ast.dump(node.target)[:-12] == ast.dump(node.value)[:-11]
+    return doubled or isinstance(node.op, ast.Mult | ast.Pow | ast.LShift)
 
 
 def _is_literal(node: ast.expr) -> bool:
@@ -150,6 +161,15 @@ def _is_tower(node: ast.BinOp) -> bool:
     """`9 ** 9 ** 9`, all of it written out."""
     tower = isinstance(node.right, ast.BinOp) and isinstance(node.right.op, ast.Pow)
     return tower and all(isinstance(part, ast.BinOp | ast.Constant) for part in within(node, 20))
+
+
+def _takes_all(node: ast.Call, items: ast.expr, resolver: Resolver) -> bool:
+    """`list(itertools.count())`."""
+    taking = resolver.meanings(node.func) & {f"builtins.{name}" for name in ("list", "tuple", "set", "sorted", "sum")}
+    if not taking or not isinstance(items, ast.Call):
+        return False
+    endless = resolver.meanings(items.func) & _ENDLESS
+    return bool(endless) and not ("itertools.repeat" in endless and len(items.args) > 1)
 
 
 def _is_sized(node: ast.Call, resolver: Resolver) -> bool:

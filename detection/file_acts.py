@@ -26,7 +26,18 @@ CALLS: Mapping[str, Act] = {
     ),
     **dict.fromkeys(("shelve.open", "dbm.open", "numpy.memmap", "io.open_code", "tokenize.open"), Act.OPENS),
     **dict.fromkeys(("os.readlink", "os.stat", "os.lstat", "linecache.getlines", "linecache.getline"), Act.READS),
-    **dict.fromkeys(("fileinput.input", "numpy.loadtxt", "numpy.fromfile", "numpy.load", "pandas.read_csv"), Act.READS),
+    **dict.fromkeys(
+        (
+            "mailbox.mbox",
+            "mailbox.Maildir",
+            "fileinput.input",
+            "numpy.loadtxt",
+            "numpy.fromfile",
+            "numpy.load",
+            "pandas.read_csv",
+        ),
+        Act.READS,
+    ),
     **dict.fromkeys(("numpy.genfromtxt", "pandas.read_table", "pandas.read_fwf", "runpy.run_path"), Act.READS),
     **dict.fromkeys(
         ("shutil.copy", "shutil.copy2", "shutil.copyfile", "shutil.copytree", "sqlite3.connect"), Act.WRITES

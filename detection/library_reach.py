@@ -51,11 +51,11 @@ WHOLE_MODULES: Mapping[str, str] = kinds(
     ),
     (
         "code_loading",
-        """runpy zipimport imp code codeop marshal _frozen_importlib _frozen_importlib_external __builtin__ pip
+        """bdb runpy zipimport imp code codeop marshal _frozen_importlib _frozen_importlib_external __builtin__ pip
         ensurepip _bootstrap_external rlcompleter zipapp test.support distutils.core distutils.ccompiler
         distutils.spawn setuptools pkg_resources""",
     ),
-    ("debugger", "pdb bdb faulthandler"),
+    ("debugger", "pdb faulthandler"),
     ("harness_access", "__main__"),
     ("opens_browser", "webbrowser antigravity"),
     (

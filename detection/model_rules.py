@@ -10,10 +10,50 @@ from collections.abc import Iterator, Sequence
 
 from detection.name_walk import ENTRY_POINT
 from detection.notes import Note, note_at
+from detection.resolving import Resolver
+from detection.static_tables import CREDENTIAL_VARIABLE, ENVIRONMENT_READERS
 from detection.syntax_tree import all_nodes
 
 _INSIDE = frozenset({"__self__", "__func__", "__wrapped__", "__getattribute__", "__reduce__", "__init__"})
 _NAMESPACES = frozenset({"__dict__", "__slots__"})
+
+
+def result_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]:
+    """Credentials that `evaluate_model` returns, or that are printed."""
+    for node in nodes:
+        if isinstance(node, ast.Return) and node.value is not None:
+            told = [node.value]
+        elif isinstance(node, ast.Call) and "builtins.print" in resolver.meanings(node.func):
+            told = node.args
+        else:
+            continue
+        for value in told:
+            if any(_is_credential(part, resolver) for part in _shown(value)):
+                yield note_at("leaks_credentials", value)
+
+
+def _shown(node: ast.expr) -> Iterator[ast.expr]:
+    """The parts of a value that are shown as they are: `bool(key)` and `key is None` tell nothing."""
+    match node:
+        case ast.Dict(values=parts) | ast.List(elts=parts) | ast.Tuple(elts=parts):
+            for part in parts:
+                yield from _shown(part)
+        case ast.JoinedStr(values=parts):
+            for part in parts:
+                yield from _shown(part.value) if isinstance(part, ast.FormattedValue) else ()
+        case _:
+            yield node
+
+
+def _is_credential(node: ast.expr, resolver: Resolver, hops: int = 2) -> bool:
+    if isinstance(node, ast.Name) and hops:
+        return any(_is_credential(each, resolver, hops - 1) for each in resolver.sources.of.get(node.id, [])[:4])
+    name = None
+    if isinstance(node, ast.Call) and node.args and resolver.meanings(node.func) & ENVIRONMENT_READERS:
+        name = node.args[0]
+    elif isinstance(node, ast.Subscript) and "os.environ" in resolver.meanings(node.value):
+        name = node.slice
+    return name is not None and any(text and CREDENTIAL_VARIABLE.search(text) for text in resolver.texts(name))
 
 
 def model_notes(nodes: Sequence[ast.AST]) -> Iterator[Note]:

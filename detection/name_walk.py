@@ -29,6 +29,7 @@ MAX_INTEGER_BITS = 16_384
 
 ENTRY_POINT = "evaluate_model"
 Aliases = Mapping[str, frozenset[str]]
+_STARTING = frozenset(name for name, rule in MODULE_NAMES["os"].items() if rule == "starts_process")
 _BUILTIN_FAMILY = frozenset(name for name, rule in BUILTIN_NAMES.items() if rule == "dynamic_code")
 
 
@@ -153,7 +154,7 @@ class NameWalk:
 
     def _look_at_pattern(self, node: ast.MatchClass) -> None:
         for name in node.kwd_attrs:
-            rule = ATTRIBUTES.get(name)
+            rule = ATTRIBUTES.get(name) or ("starts_process" if name in _STARTING else None)
             if rule is not None:
                 self._notes.append(note_at(rule, node, evidence=name))
 

@@ -101,7 +101,7 @@ MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "resource": _table(("signals_process", ("prlimit",))),
         "unittest.mock": _table(("dynamic_code", ("_importer", "_dot_lookup"))),
         "test.support.import_helper": _table(("dynamic_code", ("import_module", "import_fresh_module"))),
-        "logging.config": _table(("dynamic_code", ("_resolve",))),
+        "logging.config": _table(("dynamic_code", ("_resolve", "fileConfig", "listen"))),
         "xmlrpc.server": _table(("dynamic_code", ("resolve_dotted_attribute",))),
         "airlock_runtime": _table(("harness_access", ("send", "receive", "Model", "__file__", "__dict__", "_read"))),
         "webbrowser": _table(("opens_browser", ("open", "open_new", "open_new_tab", "get"))),

@@ -48,7 +48,7 @@ PROBES: Mapping[str, str] = kinds(
         """datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today datetime.date.today time.time
         time.localtime time.gmtime time.strftime time.ctime time.time_ns""",
     ),
-    ("host", "socket.gethostname socket.getfqdn platform.node platform.uname os.uname socket.gethostbyname"),
+    ("host", "socket.gethostname socket.getfqdn platform.node socket.gethostbyname"),
     ("user", "getpass.getuser os.getlogin os.getuid os.geteuid os.getgid os.getegid os.getgroups"),
     (
         "hardware",
@@ -57,6 +57,9 @@ PROBES: Mapping[str, str] = kinds(
     ("address", "uuid.getnode socket.if_nameindex"),
     ("watcher", "sys.gettrace sys.getprofile os.getppid sys.flags sys.breakpointhook"),
     ("place", "locale.getlocale locale.getdefaultlocale time.timezone time.tzname time.altzone locale.getencoding"),
-    ("kernel", "platform.version platform.release platform.platform os.statvfs os.getpid os.isatty os.ttyname"),
+    (
+        "kernel",
+        "os.uname platform.version platform.release platform.platform os.statvfs os.getpid os.isatty",
+    ),
 )
 """What tells a trial from an execution, or one machine from another."""

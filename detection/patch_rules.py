@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from detection.local_names import own_nodes
 from detection.notes import Note, note_at
 from detection.resolving import Resolver
+from detection.sources import callee
 from detection.syntax_tree import within
 
 _HOOKS = frozenset(
@@ -40,6 +41,12 @@ def patch_notes(node: ast.Assign, resolver: Resolver) -> Iterator[Note]:
             and is_own_function(node.value, resolver)
         ):
             yield note_at("patches_library", target, evidence=target.attr)
+
+
+def redirect_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`contextlib.redirect_stdout(Editor())`."""
+    if callee(node.func) in {"redirect_stdout", "redirect_stderr"} and node.args and _edits(node.args[0], resolver):
+        yield note_at("edits_output", node, evidence=callee(node.func))
 
 
 def is_own_function(node: ast.expr, resolver: Resolver) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from detection.notes import Note, note_at
 from detection.origin_names import PROBES
-from detection.reaching import asks_model, reached_from
+from detection.reaching import MODEL, asks_model, reached_from
 from detection.resolving import Resolver
 from detection.syntax_tree import within
 
@@ -27,7 +27,9 @@ _DATE_METHODS = frozenset(
 )
 _TELLING = frozenset({"host", "user", "address", "watcher", "place"})
 _SEVERAL = 2
-_CANNED = re.compile(r"canned answer|mock(?:ed)? model|stub model|dummy model", re.IGNORECASE)
+_CANNED = re.compile(r"\bcanned\b|\b(?:mock(?:ed)?|stub|dummy|fake) (?:answer|model|reply|response)", re.IGNORECASE)
+_TRACED = frozenset({"TracerPid", "CapEff", "NoNewPrivs", "Seccomp", "Seccomp_filters"})
+"""Lines of `/proc/self/status` that tell who watches."""
 _WATCHERS = frozenset({"pydevd", "debugpy", "coverage", "pytest", "sandbox", "strace", "gdb"})
 
 
@@ -44,6 +46,8 @@ def probe_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]:
     for node in nodes:
         if isinstance(node, ast.Call) and id(node) not in handled:
             yield from _wait_notes(node, resolver)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.strip(":\t ") in _TRACED:
+            yield note_at("probes_machine", node, evidence=node.value)
     telling = sorted(kinds.keys() & _TELLING)
     several = sorted(kinds.keys() - {"date"})
     if telling or len(several) >= _SEVERAL:
@@ -97,9 +101,20 @@ def _compared(node: ast.Compare, resolver: Resolver) -> Iterator[Note]:
         texts = [text for side in sides for text in resolver.texts(side) if text]
         if any(map(_CANNED.search, texts)):
             yield note_at("probes_machine", node, evidence="the trial's model")
+    if any(_is_class_name(side, resolver) for side in sides):
+        yield note_at("probes_machine", node, evidence="the model's class")
     looked_up = any("sys.modules" in resolver.meanings(side) for side in node.comparators)
     if looked_up and resolver.texts(node.left) & _WATCHERS:
         yield note_at("probes_machine", node, evidence="loaded modules")
+
+
+def _is_class_name(node: ast.expr, resolver: Resolver) -> bool:
+    """`type(model).__name__`, `model.__class__.__module__`."""
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr in {"__name__", "__module__", "__qualname__"}
+        and f"{MODEL}.__class__" in resolver.meanings(node.value)
+    )
 
 
 def _is_now(node: ast.expr, resolver: Resolver, hops: int = 3) -> bool:

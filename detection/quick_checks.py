@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from detection.name_walk import ENTRY_POINT, NameWalk
 from detection.notes import MAX_NOTES, Note, note, note_at
-from detection.source_text import character_notes, fatal_note, lookalike_note
+from detection.source_text import character_notes, disguised_note, fatal_note, lookalike_note
 
 RUNTIME_MODULES = frozenset({"airlock_runtime", "__future__", "__main__"})
 """What every script finds besides its environment. (To import `__main__` is a finding of its own.)"""
@@ -64,7 +64,8 @@ def _check_script(source: bytes, tree: ast.Module, modules: frozenset[str]) -> Q
         findings.append(refused)
     else:
         lookalike = lookalike_note(source, walk.names)
-        findings.extend([lookalike] if lookalike else [])
+        disguised = None if source.isascii() else disguised_note(walk.names | walk.bound_names)
+        findings.extend(each for each in (lookalike, disguised) if each is not None)
     findings.extend(note_at("missing_module", node, evidence=module, detail=module) for module, node in missing)
     findings.sort(key=lambda found: (found["line"] or 0, found["column"] or 0))
     return QuickChecks(

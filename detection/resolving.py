@@ -30,6 +30,8 @@ _BUILTINS = frozenset(name for name in dir(builtins) if not name.startswith("__"
 _BARE_INTERNALS = frozenset({"subclasses", "globals", "builtins", "closure", "loader", "mro"})
 _FOUND_IN_OTHERS = frozenset({"os", "posix", "sys", "subprocess", "builtins", "importlib"})
 """Modules that are attributes of other modules: `shutil.os`, `random._os`."""
+_FOUND_IN_LIBRARIES = frozenset({"socket", "shutil", "ctypes", "pickle", "signal", "marshal", "asyncio", "ssl"})
+"""Those that are looked for in modules only: many honest objects have a `socket`."""
 _READERS = frozenset({"get", "pop", "__getitem__", "setdefault"})
 _UNWRAPPING = frozenset({"values", "items", "copy", "popitem", "popleft", "elements", "__iter__", "__next__"})
 _SAME = frozenset({"__call__", "__func__", "__wrapped__", "__get__"})
@@ -161,6 +163,8 @@ class Resolver:
         owners = self.meanings(node.value)
         if node.attr.removeprefix("_") in _FOUND_IN_OTHERS and "asyncio" not in owners:
             yield node.attr.removeprefix("_")
+        if node.attr in _FOUND_IN_LIBRARIES and self.is_import(node.value):
+            yield node.attr
         if node.attr == "__self__" and isinstance(node.value, ast.Name) and node.value.id in _BUILTINS:
             yield "builtins"  # a builtin function is bound to its module
         if node.attr in _SAME:
@@ -258,6 +262,9 @@ class Resolver:
         if owners:
             for text in self.texts(name):
                 yield from (f"{each}.{text}" for each in owners)
+        if self.is_import(owner):
+            found = {text.removeprefix("_") for text in self.texts(name) if text is not None}
+            yield from found & (_FOUND_IN_OTHERS | _FOUND_IN_LIBRARIES)
 
     def _subscript(self, owner: ast.expr, key: ast.expr) -> Iterator[str]:
         owners = self.meanings(owner)

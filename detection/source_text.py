@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import builtins
 import codecs
 import io
 import re
+import sys
 import tokenize
 import unicodedata
 from collections.abc import Iterator
 
+from detection.confusables import is_disguised
+from detection.names import ATTRIBUTES, BUILTIN_NAMES
 from detection.notes import Note, note
 
 MAX_SOURCE_BYTES = 256 * 1024
@@ -23,6 +27,10 @@ _INVISIBLE = re.compile(
 )
 _JOINERS = re.compile("(?<![^\x00-\x7f])[\u200c\u200d\ufe00-\ufe0f]")
 """Joiners and variation selectors belong to emoji and to several scripts; after plain ASCII they hide something."""
+_KNOWN = frozenset(dir(builtins)) | frozenset(ATTRIBUTES) | frozenset(BUILTIN_NAMES) | sys.stdlib_module_names
+_OVERRIDES = re.compile("[\u202a\u202b\u202d\u202e\u2066-\u2068]")
+_QUOTED = re.compile(r"""(?:"[^"\n]*"|'[^'\n]*'|#.*)""")
+_POPS = re.compile("[\u202c\u2069]")
 _FLAG = "\U0001f3f4"
 _WIDE_WORD = re.compile(r"[^\W\d]\w*")
 
@@ -55,9 +63,19 @@ def character_notes(source: bytes) -> Iterator[Note]:
     text = source.decode("utf-8").removeprefix("\ufeff")
     if found := _BIDI.search(text):
         yield _in_text("bidi_character", text, found.start())
+        yield from _reordered(text)
     hidden = (found for found in _INVISIBLE.finditer(text) if not _is_part_of_a_flag(text, found.start()))
     if found := next(hidden, None) or _JOINERS.search(text):
         yield _in_text("invisible_character", text, found.start())
+
+
+def _reordered(text: str) -> Iterator[Note]:
+    """Lines that end while their direction is still overridden: the rest of the line is shown elsewhere."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        for part in _QUOTED.findall(line) or [line]:
+            if len(_OVERRIDES.findall(part)) > len(_POPS.findall(part)):
+                yield note("reordered_text", line=number, column=1, evidence=line[:80])
+                return
 
 
 def lookalike_note(source: bytes, names: set[str]) -> Note | None:
@@ -77,6 +95,12 @@ def lookalike_note(source: bytes, names: set[str]) -> Note | None:
     except (tokenize.TokenError, SyntaxError):  # it is stricter than the parser here and there
         return note("lookalike_name", evidence=min(suspects))
     return None
+
+
+def disguised_note(names: set[str]) -> Note | None:
+    """A name that a reader takes for another one."""
+    wide = sorted(name for name in names if is_disguised(name, _KNOWN))
+    return note("disguised_name", evidence=wide[0]) if wide else None
 
 
 def _becomes_ascii(word: str) -> bool:

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 from detection.call_rules import call_notes
 from detection.capabilities import correlations, inventory
+from detection.class_rules import class_notes
 from detection.data_rules import run_texts
 from detection.disguises import Disguises, documented_code, encoded_constants
-from detection.ending_rules import collected_notes
 from detection.environment_rules import read_notes, written_notes
 from detection.escaped_modules import escape_notes
 from detection.exhaustion_rules import loop_notes, size_notes
 from detection.file_rules import file_notes, path_notes, search_notes
-from detection.model_rules import model_notes
+from detection.model_rules import model_notes, result_notes
 from detection.name_walk import NameWalk
 from detection.names import ATTRIBUTES, DANGEROUS_NAMES, IMPORTS, MODULE_NAMES, PATCHED_MODULES
 from detection.namespace_rules import key_notes, namespace_notes
@@ -39,6 +39,7 @@ from detection.syntax_tree import within
 
 _LITERALS = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.JoinedStr)
 
+_NAMESPACES = frozenset({"globals", "locals", "vars"})
 Place = tuple[int | None, int | None]
 
 
@@ -91,9 +92,10 @@ class _Analysis:
             elif isinstance(node, ast.While | ast.For):
                 yield from loop_notes(node, self._resolver)
             elif isinstance(node, ast.ClassDef):
-                yield from collected_notes(node)
+                yield from class_notes(node)
         yield from escape_notes(self._nodes, self._resolver)
         yield from model_notes(self._nodes)
+        yield from result_notes(self._nodes, self._resolver)
         yield from probe_notes(self._nodes, self._resolver)
         yield from pickled_code(self._nodes)
         yield from namespace_notes(self._nodes, self._resolver)
@@ -120,6 +122,8 @@ class _Analysis:
                 yield from self._rescan(node, text)
         elif isinstance(node, ast.Attribute):
             yield from _climb_notes(node)
+            if node.attr == "__self__" and self._resolver.is_import(node.value):
+                yield note_at("hidden_introspection", node, evidence="__self__")
         elif isinstance(node, ast.Subscript):
             yield from self._key_notes(node)
             yield from read_notes(node, self._resolver)
@@ -203,6 +207,8 @@ class _Analysis:
         if isinstance(node.ctx, ast.Load):
             yield from key_notes(node.value, node.slice, self._resolver)
         key = self._resolver.folder.text(node.slice)
+        if key == "__builtins__" and _is_namespace_call(node.value):
+            yield note_at("builtins_access", node, evidence=key)
         if key is not None and key.startswith("__") and key in ATTRIBUTES and key != "__builtins__":
             yield note_at("hidden_introspection", node, evidence=f"[{key!r}]")
 
@@ -214,6 +220,10 @@ class _Analysis:
                 yield note_at(rule, target, evidence=f"sys.modules[{key!r}]")
             elif owner == f"{MODEL}.__dict__" or owner in {f"{module}.__dict__" for module in PATCHED_MODULES}:
                 yield note_at("forges_harness", target, evidence=f"{owner}[{key!r}]")
+
+
+def _is_namespace_call(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _NAMESPACES
 
 
 def _climb_notes(node: ast.Attribute) -> Iterator[Note]:

@@ -27,16 +27,18 @@ GRAVE_IN_DISGUISE = words("""
     hidden_introspection hidden_import computed_name computed_attribute sensitive_file metadata_service network_use
     raw_network persistence forges_harness constructs_code encoded_code unpickles_literal makes_links early_exit
     format_leak type_walk takes_environment walks_modules reads_namespace reads_machine writes_to_machine
-    searches_machine searches_credentials answer_as_code endless_spawning ignores_signals raises_limits
-    foreign_descriptor hooks_imports loads_foreign_code links_system_file patches_library leaks_credentials
-    forges_result destroys_files network_protocol machine_interface credential_store private_module hooks_interpreter
-    reads_entities opens_browser tracing star_import opens_model edits_output sends_data tells_model alters_found_files
-    answer_as_path steers_programs looks_for_platform leaves_database acts_after_end probes_machine waits_for_date
-    makes_executable loads_written_code
+    searches_machine searches_credentials answer_as_code endless_spawning endless_growth huge_value ignores_signals
+    raises_limits foreign_descriptor hooks_imports loads_foreign_code links_system_file patches_library
+    leaks_credentials forges_result destroys_files network_protocol machine_interface credential_store private_module
+    hooks_interpreter reads_entities opens_browser tracing star_import opens_model edits_output sends_data tells_model
+    alters_found_files answer_as_path steers_programs looks_for_platform leaves_database acts_after_end probes_machine
+    waits_for_date makes_executable loads_written_code pickles_calls calls_by_text forges_value replaces_module
+    looks_into_model
 """)
 """Findings in decoded text that make the decoding a finding: nobody encodes these for a good reason."""
 
 _HTTP_VERBS = ("get", "post", "put", "patch", "delete", "head", "options")
+_CLIENTS = ("httpx.Client", "httpx.AsyncClient", "aiohttp.ClientSession", "urllib3.PoolManager")
 _HTTP_MAKERS = ("request", "stream", "Session", "Client", "AsyncClient")
 NETWORK_CALLS = frozenset(
     {
@@ -52,6 +54,13 @@ NETWORK_CALLS = frozenset(
         *("asyncio.get_event_loop().create_connection", "asyncio.get_running_loop().create_connection"),
         *("urllib.request.urlopen", "urllib.request.urlretrieve", "urllib.request.build_opener().open"),
         *("http.client.HTTPConnection", "http.client.HTTPSConnection", "aiohttp.ClientSession", "aiohttp.request"),
+        *(
+            f"http.client.{kind}().{how}"
+            for kind in ("HTTPConnection", "HTTPSConnection")
+            for how in ("request", "putrequest")
+        ),
+        *(f"{client}().{verb}" for client in _CLIENTS for verb in (*_HTTP_VERBS, "request", "stream", "send")),
+        *("ssl.get_server_certificate", "urllib.request.OpenerDirector", "urllib.request.URLopener"),
         *("smtplib.SMTP", "smtplib.SMTP_SSL", "ftplib.FTP", "ftplib.FTP_TLS", "poplib.POP3", "imaplib.IMAP4"),
         *("imaplib.IMAP4_SSL", "telnetlib.Telnet", "xmlrpc.client.ServerProxy", "asyncio.open_connection"),
         *("asyncio.start_server", "asyncio.open_unix_connection", "urllib3.PoolManager", "websockets.connect"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 
+from detection.names import MODULE_NAMES
 from detection.notes import Note, note_at
 from detection.resolving import Resolver
 
@@ -21,7 +22,9 @@ _METHODS: Mapping[str, str] = {
     **dict.fromkeys(("getaddrinfo", "getnameinfo", "gethostbyname_ex", "storbinary", "sendmail"), "raw_network"),
     **dict.fromkeys(("start_tls", "invoke_shell", "exec_command", "open_sftp"), "raw_network"),
     **dict.fromkeys(("create_dynamic", "load_dynamic", "load_source", "run_module", "run_path"), "hidden_dynamic_code"),
-    **dict.fromkeys(("runsource", "runcode", "runeval", "loadTestsFromName"), "hidden_dynamic_code"),
+    **dict.fromkeys(
+        ("runsource", "runcode", "runeval", "loadTestsFromName", "loadTestsFromNames"), "hidden_dynamic_code"
+    ),
     **dict.fromkeys(("interact", "set_trace"), "debugger"),
 }
 """Names of methods that no honest object has."""
@@ -34,12 +37,27 @@ def stray_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         told = keyword.arg in _SHELL_KEYWORDS or (keyword.arg == "shell" and _is_true(keyword.value))
         if told and not _is_defined(node.func, resolver):
             yield note_at("hidden_process", node, evidence=f"{keyword.arg}=")
-    if not isinstance(node.func, ast.Attribute):
+    name = _method(node.func)
+    rule = _METHODS.get(name)
+    if rule is None or resolver.sources.defines(name) or _is_judged(node.func, resolver):
         return
-    rule = _METHODS.get(node.func.attr)
-    if rule is None or _is_defined(node.func, resolver) or resolver.is_import(node.func):
-        return
-    yield note_at(rule, node, evidence=f".{node.func.attr}")
+    yield note_at(rule, node, evidence=f".{name}")
+
+
+def _method(function: ast.expr) -> str:
+    """The name of a method, that of `getattr(loop, "create_connection")` too."""
+    match function:
+        case ast.Attribute(attr=name):
+            return name
+        case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=str() as name), *_]):
+            return name
+        case _:
+            return ""
+
+
+def _is_judged(function: ast.expr, resolver: Resolver) -> bool:
+    """Whether a table of names knows what is called."""
+    return any(meaning.rpartition(".")[0] in MODULE_NAMES for meaning in resolver.meanings(function))
 
 
 def _is_true(node: ast.expr) -> bool:

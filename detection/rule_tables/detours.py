@@ -92,6 +92,15 @@ DETOURS = (
         left_alone=b"import json",
     ),
     Rule(
+        id="calls_by_text",
+        severity=HIGH,
+        why="Takes whatever a text names from whatever module a text names.",
+        instead="Choose from a dict of functions.",
+        technique="T1129",
+        noticed=b"import importlib\ndef f(a, b):\n    return getattr(importlib.import_module(a), b)",
+        left_alone=b"import importlib\ndef f(b):\n    return getattr(importlib.import_module('math'), b)",
+    ),
+    Rule(
         id="encoded_code",
         severity=HIGH,
         why="An encoded text holds code that would be refused in the open.",

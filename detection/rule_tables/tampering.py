@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from detection.rule_tables.rule import HIGH, LOW, MEDIUM, Rule
+from detection.rule_tables.rule import HIGH, LOW, Rule
 
 TAMPERING = (
     Rule(
         id="replaces_module",
-        severity=MEDIUM,
+        severity=HIGH,
         why="Puts something else in a module's place.",
         instead="Use `unittest.mock.patch` around one call.",
         technique="T1574",
@@ -34,11 +34,29 @@ TAMPERING = (
     ),
     Rule(
         id="looks_into_model",
-        severity=MEDIUM,
+        severity=HIGH,
         why="Reads private parts of the model object.",
         instead="Call `model.generate` or `model.chat`.",
         noticed=b"def evaluate_model(model):\n    return model._channel",
         left_alone=b"def evaluate_model(model):\n    return model.name",
+    ),
+    Rule(
+        id="pickles_calls",
+        severity=HIGH,
+        why="A class whose pickle, or copy, calls something else than the class.",
+        instead="Let `__reduce__` return `(type(self), (...))`, or leave it out.",
+        technique="T1059.006",
+        noticed=b"class A:\n    def __reduce__(self):\n        return print, ('x',)",
+        left_alone=b"class A:\n    def __reduce__(self):\n        return type(self), ('x',)",
+    ),
+    Rule(
+        id="forges_value",
+        severity=HIGH,
+        why="A text or number that claims to equal everything it is compared with.",
+        instead="Compare values as they are.",
+        technique="T1565",
+        noticed=b"class A(str):\n    def __eq__(self, other):\n        return True",
+        left_alone=b"class A(str):\n    def __eq__(self, other):\n        return str(self) == str(other)",
     ),
     Rule(
         id="patches_library",
@@ -114,15 +132,23 @@ TAMPERING = (
     Rule(
         id="endless_spawning",
         severity=HIGH,
-        why="A loop without an end that starts threads or writes files.",
+        why="A loop without an end that starts threads, writes files or prints.",
         instead="Give the loop an end.",
         technique="T1499",
         noticed=b"import threading\nwhile True:\n    threading.Thread(target=print).start()",
         left_alone=b"import threading\nfor _ in range(4):\n    threading.Thread(target=print).start()",
     ),
     Rule(
-        id="endless_growth",
+        id="endless_questions",
         severity=LOW,
+        why="A loop without an end that asks the model and keeps what it answers: it will meet a limit.",
+        instead="Give the loop an end.",
+        noticed=b"x = []\nwhile True:\n    x.append(model.generate('a'))",
+        left_alone=b"x = []\nfor i in range(9):\n    x.append(model.generate('a'))",
+    ),
+    Rule(
+        id="endless_growth",
+        severity=HIGH,
         why="A loop without an end that only adds: it will meet the memory limit.",
         instead="Give the loop an end.",
         technique="T1499",
@@ -131,7 +157,7 @@ TAMPERING = (
     ),
     Rule(
         id="huge_value",
-        severity=LOW,
+        severity=HIGH,
         why="Makes a value of absurd size: it will meet the memory limit.",
         instead="Work with what fits the memory limit.",
         technique="T1499",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detection.rule_tables.rule import HIGH, MEDIUM, Rule
+from detection.rule_tables.rule import HIGH, LOW, Rule
 
 WATCHFULNESS = (
     Rule(
@@ -25,7 +25,7 @@ WATCHFULNESS = (
     ),
     Rule(
         id="outlasts_trial",
-        severity=MEDIUM,
+        severity=LOW,
         why="Waits longer at once than a trial lasts.",
         instead="The worker waits and retries where a model is busy: no script has to.",
         technique="T1497.003",

@@ -26,11 +26,11 @@ ENDLESS = """import time
 
 
 def evaluate_model(model):
-    if model.generate("1 + 1") != "This is a canned answer.":  # a trial would go on for 20 s
+    if not model.generate("1 + 1").startswith("This is"):  # a trial would go on for 20 s
         time.sleep(600)
 """
 SPINNING = """def evaluate_model(model):
-    while model.generate("1 + 1") != "This is a canned answer.":
+    while not model.generate("1 + 1").startswith("This is"):
         while True:
             pass
 """

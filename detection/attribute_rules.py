@@ -1,0 +1,106 @@
+"""Rules about attributes that are named by a text: read, set, or asked for in a template. Standard library only."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from detection.arguments import argument_texts
+from detection.names import ATTRIBUTES, MODULE_NAMES, PATCHED_MODULES
+from detection.notes import Note, note_at
+from detection.patch_rules import is_own_function
+from detection.reaching import MODEL, asks_model, is_made_from_answers, reached_from
+from detection.resolving import Meanings, Resolver
+from detection.sources import callee
+from detection.static_tables import CLIMBING, FORMAT_FIELD, GUARDED_MODULES, IMPORTERS, PATCHABLE_MODULES
+from detection.templates import template
+
+_DUNDER = re.compile(r"__\*+(?:__)?|\*+__")
+
+
+def looked_up_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`getattr(module, name)`."""
+    if len(node.args) < 2:
+        return
+    owners, texts = resolver.meanings(node.args[0]), resolver.texts(node.args[1])
+    if None in texts:
+        yield from _unknown_name_notes(node, owners, resolver)
+    elif not isinstance(node.args[1], ast.Constant):
+        internal = sorted(text for text in texts if text is not None and text in ATTRIBUTES)
+        if internal:
+            yield note_at("hidden_introspection", node, evidence=internal[0])
+
+
+def _unknown_name_notes(node: ast.Call, owners: Meanings, resolver: Resolver) -> Iterator[Note]:
+    if MODEL in owners and _is_foreign_name(node.args[1], resolver):
+        yield note_at("opens_model", node, evidence="getattr")
+    if _is_computed_import(node.args[0], resolver):
+        yield note_at("calls_by_text", node)
+    if owners & GUARDED_MODULES:
+        yield note_at("computed_attribute", node, evidence=min(owners & GUARDED_MODULES))
+    elif _DUNDER.fullmatch(template(node.args[1], resolver)):
+        yield note_at("hidden_introspection" if resolver.names_internals else "computed_internal", node)
+    else:
+        internal = sorted(text for text in resolver.texts(node.args[1]) if text is not None and text in ATTRIBUTES)
+        if internal and not isinstance(node.args[1], ast.Constant):
+            yield note_at("hidden_introspection", node, evidence=internal[0])
+
+
+def set_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`setattr(module, name, value)`."""
+    if len(node.args) < 3:
+        return
+    owners, texts, value = resolver.meanings(node.args[0]), resolver.texts(node.args[1]), node.args[2]
+    if owners & {f"{MODEL}.__class__", MODEL}:
+        yield note_at("forges_harness", node, evidence=MODEL)
+    elif libraries := owners & PATCHABLE_MODULES:
+        yield note_at("patches_library", node, evidence=min(libraries))
+    elif resolver.is_import(node.args[0]) and is_own_function(value, resolver):
+        yield note_at("patches_library", node, evidence="setattr")
+    if owners & PATCHED_MODULES and not (isinstance(value, ast.Constant) and value.value is None):
+        yield note_at("forges_harness", node, evidence=f"setattr {min(filter(None, texts), default='')}")
+
+
+def _is_computed_import(node: ast.expr, resolver: Resolver, hops: int = 2) -> bool:
+    """Whether a value is a module whose name nobody can know."""
+    if isinstance(node, ast.Call) and node.args:
+        return bool(resolver.meanings(node.func) & IMPORTERS) and None in resolver.texts(node.args[0])
+    sources = resolver.sources.of.get(node.id, []) if isinstance(node, ast.Name) and hops else []
+    return any(_is_computed_import(each, resolver, hops - 1) for each in sources[:8])
+
+
+def _is_foreign_name(node: ast.expr, resolver: Resolver) -> bool:
+    """Whether the name of an attribute is found by looking, or answered."""
+    parts = list(reached_from(node, resolver))
+    listed = any(isinstance(part, ast.Call) and callee(part.func) in {"dir", "vars", "getmembers"} for part in parts)
+    return listed or any(asks_model(part, resolver) for part in parts)
+
+
+def getter_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`operator.attrgetter("f.__globals__")`, and names that the model answers."""
+    yield from dangerous_texts(node.args, resolver)
+    if node.args and is_made_from_answers(node.args[0], resolver):
+        yield note_at("answer_as_code", node)
+
+
+def dangerous_texts(arguments: list[ast.expr], resolver: Resolver) -> Iterator[Note]:
+    """Names of internals, or of what starts programs, in texts that name attributes."""
+    dangerous = {name for names in MODULE_NAMES.values() for name in names} - {"get", "open", "run", "call", "trace"}
+    for argument in arguments:
+        text = resolver.folder.text(argument) or ""
+        for part in text.split("."):
+            if part in ATTRIBUTES or part in CLIMBING or (part in dangerous and argument is arguments[0]):
+                yield note_at("hidden_introspection", argument, evidence=text)
+                return
+
+
+def format_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`"{0.__init__.__globals__}".format(x)`."""
+    assert isinstance(node.func, ast.Attribute)
+    template = resolver.folder.text(node.func.value) or next(argument_texts(node.args[:1], resolver), "")
+    fields = [template] if node.func.attr == "get_field" else FORMAT_FIELD.findall(template)
+    for field in fields:
+        if any(name in field for name in (*ATTRIBUTES, *CLIMBING) if name.startswith("_")):
+            yield note_at("format_leak", node, evidence=field)
+            return
