@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from api.schemas import Accepted, EvaluationAnswer, EvaluationSummary, Links, Queue, ResultAnswer, StatusAnswer
 from api.settings import ApiSettings
 from domain.evaluation import StatusReport
+from domain.lifecycle import is_terminal
 from storage.records import EvaluationRecord, ListedEvaluation, QueuePlace
 from storage.transitions import way
 
@@ -75,7 +76,12 @@ def status_answer(record: EvaluationRecord, report: StatusReport | None, place: 
 
 
 def is_ahead(report: StatusReport, record: EvaluationRecord) -> bool:
-    """Whether the workflow is further on than its record: in a later status, or in the same with more to tell."""
+    """Whether the workflow is further on than its record: in a later status, or in the same with more to tell.
+
+    An end is told by the record alone: with it come outcome and times, and the result can be had.
+    """
+    if is_terminal(report.status):
+        return False
     if report.status is record.status:
         return len(report.review.findings) > len(record.findings) or report.stage != record.stage
     return bool(way(record.status, report.status))

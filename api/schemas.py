@@ -112,7 +112,7 @@ class StatusAnswer(_Answer):
     ended_at: datetime | None
     updated_at: datetime
     source: Literal["record", "workflow"]
-    """Who knew best: the record, or the workflow where that is further on."""
+    """Who knew best: the record, or the workflow where that is further on. An end is told by the record alone."""
 
 
 class EvaluationSummary(_Answer):

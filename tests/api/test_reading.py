@@ -62,6 +62,20 @@ async def test_the_workflow_is_believed_where_it_is_further_on(client: httpx.Asy
     assert (body["status"], body["stage"], body["source"]) == ("pending_validation", "static_analysis", "workflow")
 
 
+async def test_an_end_is_told_when_its_result_can_be_had_and_not_before(
+    client: httpx.AsyncClient, services: Services, workflows: FakeWorkflows
+):
+    evaluation_id = await submitted(client)
+    workflows.reports[evaluation_id] = StatusReport(evaluation_id=evaluation_id, status=Status.COMPLETED)
+
+    unrecorded = (await client.get(f"{ROOT}/{evaluation_id}/status")).json()
+    await stories.complete(services, evaluation_id, {"score": 1})
+    recorded = (await client.get(f"{ROOT}/{evaluation_id}/status")).json()
+
+    assert (unrecorded["status"], unrecorded["source"]) == ("queued", "record")
+    assert (recorded["status"], recorded["outcome"]) == ("completed", "completed")
+
+
 async def test_the_record_is_believed_where_the_workflow_trails(client: httpx.AsyncClient, workflows: FakeWorkflows):
     evaluation_id = await submitted(client)
     workflows.reports[evaluation_id] = StatusReport(evaluation_id=evaluation_id, status=Status.QUEUED)
