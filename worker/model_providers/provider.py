@@ -10,6 +10,9 @@ from domain.model_calls import ChatMessage, ModelErrorKind
 from domain.values import Value
 
 
+StopText = Annotated[str, Field(max_length=200)]
+
+
 class CallOptions(BaseModel):
     """The options a script may set; every other one is refused."""
 
@@ -18,7 +21,7 @@ class CallOptions(BaseModel):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(gt=0, le=1_000_000)] | None = None
-    stop: Annotated[str, Field(max_length=200)] | Annotated[tuple[str, ...], Field(max_length=4)] | None = None
+    stop: StopText | Annotated[tuple[StopText, ...], Field(max_length=4)] | None = None
     seed: Annotated[int, Field(ge=0, lt=1 << 63)] | None = None
 
 
@@ -68,12 +71,21 @@ def checked_options(options: dict[str, JsonValue]) -> CallOptions:
     try:
         return CallOptions.model_validate(options)
     except ValidationError as error:
-        allowed = ", ".join(CallOptions.model_fields)
-        first = ".".join(str(part) for part in error.errors()[0]["loc"][:1])[:40]
-        message = f"option {first!r} is unknown or out of range; there are {allowed}"
-        raise CallFailed(ModelErrorKind.INVALID, message) from None
+        raise CallFailed(ModelErrorKind.INVALID, _objection(error)) from None
 
 
 def estimated_tokens(text_bytes: int) -> int:
     """Tokens of a text whose provider does not count: about four bytes each."""
     return -(-text_bytes // 4)
+
+
+def _objection(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    name = str(first["loc"][0])[:40]
+    if first["type"] == "extra_forbidden":
+        advice = "; what the model is told as its system goes into a message of `chat`" if name == "system" else ""
+        return f"there is no option {name!r}; there are {', '.join(CallOptions.model_fields)}{advice}"
+    if name == "stop":
+        return "option 'stop' is a text of at most 200 characters, or up to 4 of them"
+    words = first["msg"].removeprefix("Input should be ")
+    return f"option {name!r} must be {words}"

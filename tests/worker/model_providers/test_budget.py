@@ -3,13 +3,14 @@
 import asyncio
 
 import pytest
+from pydantic import JsonValue
 
 from domain.limits import ModelLimits
 from domain.model_calls import ChatMessage, ModelErrorKind, ModelRequest, call_digest, transcript_digest
 from worker.model_providers.budget import BudgetedModel
 from worker.model_providers.canned import CannedProvider
 from worker.model_providers.mock import MockProvider
-from worker.model_providers.provider import CallFailed, ProviderAnswer, ProviderCall
+from worker.model_providers.provider import CallFailed, ProviderAnswer, ProviderCall, checked_options
 
 
 class Scripted:
@@ -124,6 +125,23 @@ async def test_an_unknown_or_senseless_option_is_refused(options: dict[str, floa
     answer = await model.answer(a_request(**options))
 
     assert (answer.error, provider.calls) == (ModelErrorKind.INVALID, [])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"top_k": 5}, "there is no option 'top_k'; there are temperature, top_p, max_tokens, stop, seed"),
+        ({"system": "Be brief."}, "a message of `chat`"),
+        ({"temperature": 3}, "option 'temperature' must be less than or equal to 2"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "up to 4 of them"),
+        ({"stop": ["a" * 201]}, "at most 200 characters"),
+    ],
+)
+def test_a_refused_option_is_told_from_one_that_is_out_of_range(options: dict[str, JsonValue], words: str) -> None:
+    with pytest.raises(CallFailed) as refused:
+        checked_options(options)
+
+    assert words in refused.value.message
 
 
 async def test_the_scripts_seed_goes_before_the_evaluations() -> None:
