@@ -10,8 +10,8 @@ from domain.runs import ExecutionReport
 from workflows import causes
 
 
-def refused(evaluation: Evaluation, review: Review, stage: Stage | None, why: str) -> EvaluationEnd:
-    """The review ended without an approval."""
+def refused(evaluation: Evaluation, review: Review, stage: Stage | None, why: str = "") -> EvaluationEnd:
+    """The review ended without an approval. `why` is empty where its findings say it."""
     cause = causes.refusal(review, evaluation.policy, stage, why)
     return _end(evaluation, Status.VALIDATION_FAILED, cause, verdict=Verdict.REJECTED)
 

@@ -116,7 +116,7 @@ class EvaluationWorkflow:
         for stage in REVIEW_STAGES:
             await self._perform(stage)
             if self._policy.judge(self._review) is Verdict.REJECTED:
-                return ends.refused(self._evaluation, self._review, stage, "")
+                return ends.refused(self._evaluation, self._review, stage)
         if self._policy.judge(self._review) is not Verdict.APPROVED:  # closed, unless a person opens it
             why = await self._ask_a_person()
             if self._policy.judge(self._review) is not Verdict.APPROVED:

@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.sandbox_trial import SandboxTrial
     from activities.static_analysis import StaticAnalysis
     from domain.evaluation import Evaluation, EvaluationEnd, StopOrder
-    from domain.findings import Review, StageReport, Verdict
+    from domain.findings import Finding, Review, StageReport, Verdict
     from domain.lifecycle import Stage, Status
     from domain.runs import ExecutionReport
     from workflows.activity_options import OPTIONS, execution_options, recording_options
@@ -91,8 +91,14 @@ async def conclude(end: EvaluationEnd, review: Review, report: ExecutionReport |
     conclusion = Conclusion(
         end=end,
         at=workflow.now(),
-        findings=review.findings + (report.findings if report else ()),
+        findings=review.findings + _news(report, review),
         findings_digest=review.findings_digest,
     )
     options = recording_options("conclude", f"write the end down: {end.status}")
     await workflow.execute_activity_method(RecordKeeping.conclude, conclusion, **options)
+
+
+def _news(report: ExecutionReport | None, review: Review) -> tuple[Finding, ...]:
+    """What the execution showed and the review had not: a script mostly does the same in both."""
+    known = frozenset(review.findings)
+    return tuple(finding for finding in report.findings if finding not in known) if report else ()

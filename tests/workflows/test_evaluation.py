@@ -96,9 +96,11 @@ async def test_the_fate_of_the_script_is_the_end(
     assert (end.cause.stage, end.cause.code, end.cause.message) == (Stage.POD_EXECUTION, outcome, "the limit's words")
 
 
-async def test_what_the_execution_showed_is_recorded_behind_the_review(client: Client, evaluation: Evaluation) -> None:
+async def test_what_only_the_execution_showed_is_recorded_behind_the_review(
+    client: Client, evaluation: Evaluation
+) -> None:
     stage, noticed, shown = Stage.STATIC_ANALYSIS, a_finding(Severity.LOW, "early"), a_finding(Severity.HIGH, "late")
-    execution = ExecutionReport(outcome=RunOutcome.STOPPED, findings=(shown,))
+    execution = ExecutionReport(outcome=RunOutcome.STOPPED, findings=(noticed, shown))
     stand_ins = StandIns(reports={stage: [a_report(stage, noticed)]}, execution=execution)
 
     async with at_work(client, stand_ins) as workflows:

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from domain.model_calls import ChatMessage, ModelErrorKind
 from domain.values import Value
 
-
 StopText = Annotated[str, Field(max_length=200)]
 
 
