@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from pydantic import JsonValue
 
 from api.services import Services
 from domain.evaluation import StatusReport
@@ -108,7 +109,7 @@ async def test_an_ended_evaluation_asks_no_workflow(
 
 
 @pytest.mark.parametrize("result", [None, {"score": 0.5}, "\ud800", "x" * 20_000, [1, [2, {"a": None}]]])
-async def test_a_result_comes_back_as_it_was_claimed(result: object, client: httpx.AsyncClient, services: Services):
+async def test_a_result_comes_back_as_it_was_claimed(result: JsonValue, client: httpx.AsyncClient, services: Services):
     evaluation_id = await submitted(client)
     await stories.complete(services, evaluation_id, result)
 
@@ -172,7 +173,7 @@ async def test_hostile_output_is_data_and_never_a_page(client: httpx.AsyncClient
 async def test_the_transcript_holds_the_calls(client: httpx.AsyncClient, services: Services):
     evaluation_id = await submitted(client)
     await stories.execute(services, evaluation_id)
-    call = {"request": {"call": 0}, "answer": {"text": "4"}, "milliseconds": 3}
+    call: dict[str, JsonValue] = {"request": {"call": 0}, "answer": {"text": "4"}, "milliseconds": 3}
     await services.journal.append(evaluation_id, [stories.entry(evaluation_id, 1, EntryKind.MODEL_CALL, call)])
 
     body = (await client.get(f"{ROOT}/{evaluation_id}/transcript")).json()

@@ -118,11 +118,11 @@ async def test_a_provider_that_fails_is_an_answer_with_an_error(fails: Exception
 
 
 @pytest.mark.parametrize("options", [{"n": 5}, {"temperature": -1}, {"max_tokens": 0.5}, {"stream": 1}])
-async def test_an_unknown_or_senseless_option_is_refused(options: dict[str, float]) -> None:
+async def test_an_unknown_or_senseless_option_is_refused(options: dict[str, JsonValue]) -> None:
     provider = Scripted()
     model = BudgetedModel(provider, ModelLimits(), seed=0)
 
-    answer = await model.answer(a_request(**options))
+    answer = await model.answer(a_request().model_copy(update={"options": options}))
 
     assert (answer.error, provider.calls) == (ModelErrorKind.INVALID, [])
 
@@ -174,7 +174,7 @@ async def test_calls_that_were_refused_are_counted_and_not_kept() -> None:
 
     assert (model.use.calls, model.use.refused_calls, model.use.failed_calls) == (1999, 999, 999)
     assert model.use.transcript_sha256 == transcript_digest([(0, call_digest(request, answer))])
-    assert len(model._digests) == 1
+    assert len(model._digests) == 1  # pyright: ignore[reportPrivateUsage] - what it keeps is the point
 
 
 async def test_the_mock_answers_the_same_to_the_same() -> None:
