@@ -54,6 +54,7 @@ class Recorder:
         self, listener_fd: int, script_pid: int, spec: WallSpec, tell: Callable[[dict[str, object]], None]
     ) -> None:
         self._listener = listener_fd
+        notifications.step_with_callers(listener_fd)
         self._rules = read_call_rules(recorded=spec.recorded)
         self._judge = Judge(script_pid, spec, landlock_truncates=landlock.interface_version() >= landlock.TRUNCATES)
         self._tell = tell
@@ -87,13 +88,12 @@ class Recorder:
         began = self.started
         rule = self._rules.get(notification.number)
         judgement = Judgement(errno.EPERM, None) if rule is None else self._judge.judge(rule, notification)
-        if not notifications.is_valid(self._listener, notification):
-            return  # its caller has died, so nothing was done, and what was read may be of another process
-        if began:
-            self._note(judgement)
-        elif self.started:
+        if not began and self.started:
             self._started_at = time.monotonic()
-        notifications.answer(self._listener, notification, judgement.error)
+        if notifications.answer(self._listener, notification, judgement.error) and began:
+            self._note(
+                judgement
+            )  # otherwise it has died: nothing was done, and what was read may be of another process
 
     def finish(self) -> dict[str, int]:
         """Tell how often attempts were repeated, and return the sums; `complete` is 0 or 1."""

@@ -6,7 +6,8 @@ import errno
 import fcntl
 import struct
 
-_RECEIVE, _ANSWER, _IS_VALID = 0xC0502100, 0xC0182101, 0x40082102
+_RECEIVE, _ANSWER, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082104
+_WAKES_IN_STEP = 1
 _CALL = struct.Struct("=QIIiIQ6Q")
 _REPLY = struct.Struct("=QqiI")
 _CONTINUE = 1
@@ -37,17 +38,19 @@ def receive(listener: int) -> Notification | None:
     return Notification(identity, process, number, tuple(arguments))
 
 
-def is_valid(listener: int, notification: Notification) -> bool:
-    """Whether the caller still waits: only then was the memory that has been read its own."""
+def step_with_callers(listener: int) -> None:
+    """Let whoever is woken run where the other is about to sleep: twice as fast since Linux 6.6, and no loss before."""
     try:
-        fcntl.ioctl(listener, _IS_VALID, struct.pack("=Q", notification.identity))
+        fcntl.ioctl(listener, _SET_FLAGS, _WAKES_IN_STEP)
     except OSError:
-        return False
-    return True
+        return
 
 
-def answer(listener: int, notification: Notification, error: int | None) -> None:
-    """Let the call go on (None), or end it with an error number."""
+def answer(listener: int, notification: Notification, error: int | None) -> bool:
+    """Let the call go on (None), or end it with an error number.
+
+    Whether its caller still waited for that: only then was the memory that has been read its own.
+    """
     flags = _CONTINUE if error is None else 0
     reply = _REPLY.pack(notification.identity, 0, -(error or 0), flags)
     try:
@@ -55,3 +58,5 @@ def answer(listener: int, notification: Notification, error: int | None) -> None
     except OSError as gone:
         if gone.errno not in {errno.ENOENT, errno.EINPROGRESS}:
             raise
+        return False
+    return True
