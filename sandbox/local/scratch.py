@@ -17,7 +17,12 @@ def make_scratch(place: Path, uid: int | None) -> Path:
     remove_tree(place)  # of a worker that was killed before it could say that it had made one
     place.mkdir(parents=True, mode=0o700)
     if uid is not None:
-        os.chown(place, uid, uid)
+        try:
+            os.chown(place, uid, uid)
+        except OSError as error:  # in a user namespace that knows root alone, for instance
+            place.rmdir()
+            words = f"Runs have a user of their own, and {uid} cannot be one here: {error.strerror}."
+            raise SandboxUnavailable(words) from error
         for parent in place.parents:
             if not parent.stat().st_mode & _OTHERS_MAY_ENTER:
                 place.rmdir()
