@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import secrets
 
 import h11
@@ -58,6 +60,14 @@ class StrictHttp(H11Protocol):
             self.transport.write(self.conn.send(part) or b"")
         self.transport.close()
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Answer a handshake that is none in our own form: behind it another library speaks, in plain text."""
+        headers = dict(self.headers)
+        if headers.get(b"sec-websocket-version") != b"13" or not _is_nonce(headers.get(b"sec-websocket-key", b"")):
+            self.send_400_response(NOT_HTTP)
+            return
+        super().handle_websocket_upgrade(event)
+
     def _expect_request(self) -> None:
         self._stop_waiting()
         self._waiting = self.loop.call_later(REQUEST_SECONDS, self._give_up)
@@ -75,3 +85,11 @@ class StrictHttp(H11Protocol):
 
     def _give_up(self) -> None:
         self.transport.abort()
+
+
+def _is_nonce(key: bytes) -> bool:
+    """Whether it is 16 bytes in base64 (RFC 6455, 4.1)."""
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except binascii.Error:
+        return False

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from api.services import Services
-from tests.api.conftest import ROOT, listening, submitted
+from tests.api.conftest import EXAMPLE, ROOT, listening, submitted
 from tests.api.raw_http import answer_to
 
 NOISE = {
@@ -90,3 +90,34 @@ async def test_noise_in_the_middle_of_a_stream_ends_it(client: httpx.AsyncClient
         writer.close()
         async with httpx.AsyncClient() as other:
             assert (await other.get(f"{url}/livez")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["Content-Type: text/plain", "Idempotency-Key: b", "Authorization: Bearer other", "Transfer-Encoding: chunked"],
+)
+async def test_a_request_that_two_readers_read_in_two_ways_is_refused(
+    more: str, client: httpx.AsyncClient, services: Services
+):
+    lines = [f"Authorization: {client.headers['authorization']}", "Content-Type: application/json", more]
+    lines += ["Idempotency-Key: a", f"Content-Length: {len(EXAMPLE)}", "Host: x"]
+    head = "\r\n".join([f"POST {ROOT} HTTP/1.1", *lines, "", ""]).encode()
+
+    async with listening(services) as url:
+        answer = await answer_to(url, head + EXAMPLE)
+
+    assert answer is not None
+    assert (answer.status, answer.problem["code"]) == (400, "ambiguous_headers")
+
+
+@pytest.mark.parametrize(("version", "key"), [("99", "AAAAAAAAAAAAAAAAAAAAAA=="), ("13", "zz"), ("13", "\xff" * 24)])
+async def test_a_handshake_that_is_none_is_a_problem(version: str, key: str, services: Services):
+    lines = ["Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Version: {version}"]
+    lines += [f"Sec-WebSocket-Key: {key}", "Host: x"]
+    head = "\r\n".join([f"GET {ROOT}/eval_x/ws HTTP/1.1", *lines, "", ""]).encode("latin-1")
+
+    async with listening(services) as url:
+        answer = await answer_to(url, head)
+
+    assert answer is not None
+    assert (answer.status, answer.problem["code"]) == (400, "invalid_http")
