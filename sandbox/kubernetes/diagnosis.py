@@ -1,15 +1,15 @@
-"""Why a pod ended or cannot start, and whose doing it was: one function per way of going wrong, in order of precedence.
+"""Why a pod ended or cannot start, and whose doing it was: every cause, what it means for the run, and how it shows.
 
-    deleted > evicted > deadline > out of memory > start error > exit      it has ended
-    image > configuration > unschedulable > sandbox > node                 it does not start, or nobody answers for it
-
-The order matters, because a pod says several things at once: an evicted one also says exit code 137, and one whose
-child was killed for memory says "Succeeded" with exit code 0. The words of kubelets are read in this file alone.
+A pod says several things at once: an evicted one also says exit code 137, and one whose child was killed for memory
+says "Succeeded" with exit code 0. So the looks have an order, and the first that sees something is right. Nothing here
+asks or waits: a view of a pod goes in, a value comes out. The words of kubelets are read in this file alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 from domain.errors import (
     ImageUnavailable,
@@ -28,63 +28,88 @@ from sandbox.kubernetes.pod_view import PodView
 class Cause(StrEnum):
     """What happened to the pod."""
 
-    DELETED = "deleted"
-    """Somebody deleted it; where we did, the caller knows and need not ask."""
-    EVICTED = "evicted"
-    """It used up its own share of the disk."""
-    DISPLACED = "displaced"
+    # It has ended, or is being ended
+    DELETED = "the pod was deleted by somebody else"
+    """Where we did it ourselves, the caller knows and need not ask."""
+    EVICTED = "the pod was evicted for the disk it used"
+    DISPLACED = "the pod was displaced by its node"
     """Its node needed the room, or is being emptied: not the script's doing."""
-    DEADLINE = "deadline"
+    DEADLINE = "the pod outlived its deadline, so its runner had stopped counting"
     """The kubelet's dead man's switch, which is set later than the run's own timeout."""
-    OUT_OF_MEMORY = "out_of_memory"
-    START_ERROR = "start_error"
-    EXITED = "exited"
-    IMAGE = "image"
-    CONFIGURATION = "configuration"
-    UNSCHEDULABLE = "unschedulable"
-    SANDBOX = "sandbox"
-    NODE_LOST = "node_lost"
+    OUT_OF_MEMORY = "the pod was killed for the memory it used"
+    START_ERROR = "the container could not be started"
+    EXITED = "the runner left without a receipt"
+    """With one the receipt says how the script ended, and nobody asks here."""
+    # It does not start
+    IMAGE = "the image cannot be had on the node"
+    CONFIGURATION = "something that the pod mounts or reads is missing"
+    UNSCHEDULABLE = "no node takes the pod"
+    SANDBOX = "the node cannot build the pod's sandbox"
+    # Nobody answers for it
+    NODE_LOST = "the node of the pod does not answer"
+
+
+FATES: Mapping[Cause, RunOutcome | type[PlatformError]] = MappingProxyType(
+    {
+        Cause.DELETED: RunnerLost,
+        Cause.EVICTED: RunOutcome.DISK_LIMIT,
+        Cause.DISPLACED: RunnerLost,
+        Cause.DEADLINE: RunOutcome.TIMED_OUT,
+        Cause.OUT_OF_MEMORY: RunOutcome.MEMORY_LIMIT,
+        Cause.START_ERROR: SandboxUnavailable,
+        Cause.EXITED: RunnerLost,
+        Cause.IMAGE: ImageUnavailable,
+        Cause.CONFIGURATION: SandboxUnavailable,
+        Cause.UNSCHEDULABLE: Unschedulable,
+        Cause.SANDBOX: SandboxUnavailable,
+        Cause.NODE_LOST: NodeLost,
+    }
+)
+"""Every cause, and whose doing it was: an outcome is how the script ended, an error is how we failed."""
 
 
 class Diagnosis(Value):
-    """What became of a pod. Either the script's fate (`outcome`) or our failure (`as_error`)."""
+    """What became of a pod."""
 
     cause: Cause
     words: str
     """What the cluster said. Parts of it may stem from the script: escape it."""
-    outcome: RunOutcome | None = None
-    """How the script ended, as far as the cluster can tell. None where the platform failed."""
     exit_code: int | None = None
     may_pass: bool = False
     """Whether it may yet turn out well: the start deadlines decide."""
 
+    @property
+    def outcome(self) -> RunOutcome | None:
+        """How the script ended, as far as the cluster can tell. None where the platform failed."""
+        fate = FATES[self.cause]
+        return fate if isinstance(fate, RunOutcome) else None
+
     def as_error(self) -> PlatformError:
-        """Our failure, for a cause that is no outcome."""
-        return _ERRORS.get(self.cause, RunnerLost)(_SENTENCES[self.cause], self.words)
+        """Our failure. Of a script's own fate only that it left nothing behind."""
+        fate = FATES[self.cause]
+        return (RunnerLost if isinstance(fate, RunOutcome) else fate)(self.cause.value, self.words)
 
 
-_ERRORS: dict[Cause, type[PlatformError]] = {
-    Cause.START_ERROR: SandboxUnavailable,
-    Cause.IMAGE: ImageUnavailable,
-    Cause.CONFIGURATION: SandboxUnavailable,
-    Cause.UNSCHEDULABLE: Unschedulable,
-    Cause.SANDBOX: SandboxUnavailable,
-    Cause.NODE_LOST: NodeLost,
-}
-_SENTENCES: dict[Cause, str] = {
-    Cause.DELETED: "the pod was deleted by somebody else",
-    Cause.EVICTED: "the pod was evicted for the disk it used",
-    Cause.DISPLACED: "the pod was displaced by its node",
-    Cause.DEADLINE: "the pod outlived its deadline, so its runner had stopped counting",
-    Cause.OUT_OF_MEMORY: "the pod was killed for the memory it used",
-    Cause.START_ERROR: "the container could not be started",
-    Cause.EXITED: "the runner left without a receipt",
-    Cause.IMAGE: "the image cannot be had on the node",
-    Cause.CONFIGURATION: "something that the pod mounts or reads is missing",
-    Cause.UNSCHEDULABLE: "no node takes the pod",
-    Cause.SANDBOX: "the node cannot build the pod's sandbox",
-    Cause.NODE_LOST: "the node of the pod does not answer",
-}
+def diagnose(pod: PodView) -> Diagnosis | None:
+    """Why this pod ended or cannot start; None while nothing is wrong."""
+    return (
+        deleted(pod)
+        or evicted(pod)
+        or past_its_deadline(pod)
+        or out_of_memory(pod)
+        or start_error(pod)
+        or exited(pod)
+        or image_unavailable(pod)
+        or configuration_missing(pod)
+        or unschedulable(pod)
+        or sandbox_failed(pod)
+        or node_lost(pod)
+    )
+
+
+_DISPLACED_REASONS = frozenset({"Evicted", "Preempting", "Terminated", "NodeShutdown", "NodeAffinity"})
+_OWN_DISK = ("ephemeral local storage usage exceeds", "exceeded its local ephemeral storage limit", "emptydir volume")
+"""Never the resource's bare name: a node that runs low on it says that too."""
 _IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ErrImageInspect"}
 )
@@ -103,22 +128,6 @@ _PASSING_WORDS = (
 """An image that cannot be pulled for one of these may be there a moment later. Phrases, never a status's bare number:
 the same words name the image, and a port, a tag or a digest holds any number."""
 _CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
-_OWN_DISK = ("ephemeral local storage", "emptydir", "ephemeral-storage")
-
-
-def diagnose(pod: PodView) -> Diagnosis | None:
-    """Why this pod ended or cannot start; None while nothing is wrong."""
-    return _why_it_ended(pod) or _why_it_does_not_start(pod) or node_lost(pod)
-
-
-def _why_it_ended(pod: PodView) -> Diagnosis | None:
-    return (
-        deleted(pod) or evicted(pod) or past_its_deadline(pod) or out_of_memory(pod) or start_error(pod) or exited(pod)
-    )
-
-
-def _why_it_does_not_start(pod: PodView) -> Diagnosis | None:
-    return image_unavailable(pod) or configuration_missing(pod) or unschedulable(pod) or sandbox_failed(pod)
 
 
 def deleted(pod: PodView) -> Diagnosis | None:
@@ -130,10 +139,10 @@ def deleted(pod: PodView) -> Diagnosis | None:
 
 def evicted(pod: PodView) -> Diagnosis | None:
     """For its own disk it is the script's fate; for the node's need it is ours."""
-    if pod.reason not in {"Evicted", "Preempting", "Terminated", "NodeShutdown", "NodeAffinity"}:
+    if pod.reason not in _DISPLACED_REASONS:
         return None
     if any(words in pod.message.lower() for words in _OWN_DISK):
-        return Diagnosis(cause=Cause.EVICTED, words=pod.message, outcome=RunOutcome.DISK_LIMIT)
+        return Diagnosis(cause=Cause.EVICTED, words=pod.message)
     return Diagnosis(cause=Cause.DISPLACED, words=pod.message or pod.reason)
 
 
@@ -141,19 +150,15 @@ def past_its_deadline(pod: PodView) -> Diagnosis | None:
     """`activeDeadlineSeconds`, which the container's own state shows as an error like any other."""
     if pod.reason != "DeadlineExceeded":
         return None
-    return Diagnosis(cause=Cause.DEADLINE, words=pod.message, outcome=RunOutcome.TIMED_OUT)
+    return Diagnosis(cause=Cause.DEADLINE, words=pod.message)
 
 
 def out_of_memory(pod: PodView) -> Diagnosis | None:
     """Of the runner or of any child: the exit code says 137 or 0, and the reason is the same."""
     if pod.terminated is None or pod.terminated.reason != "OOMKilled":
         return None
-    return Diagnosis(
-        cause=Cause.OUT_OF_MEMORY,
-        words=_SENTENCES[Cause.OUT_OF_MEMORY],
-        outcome=RunOutcome.MEMORY_LIMIT,
-        exit_code=pod.terminated.exit_code,
-    )
+    words = Cause.OUT_OF_MEMORY.value  # the cluster has none
+    return Diagnosis(cause=Cause.OUT_OF_MEMORY, words=words, exit_code=pod.terminated.exit_code)
 
 
 def start_error(pod: PodView) -> Diagnosis | None:

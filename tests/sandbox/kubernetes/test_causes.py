@@ -5,16 +5,23 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import sandbox.kubernetes.backend as backend_module
 from domain.errors import NodeLost, SandboxUnavailable, Unschedulable
+from domain.limits import RunLimits
 from domain.outcomes import RunOutcome
 from sandbox.kubernetes import pod_start
 from sandbox.kubernetes.backend import KubernetesSandbox
+from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.manifest import manifest
+from sandbox.kubernetes.pod_stream import PodStream
+from sandbox.port import Printed, RunEvent
+from tests.sandbox.kubernetes.proxy import proxied
 from tests.sandbox.kubernetes.runs import Seen, a_run, echo
 from tests.sandbox.kubernetes.world import ENVIRONMENTS, TOOLS, World, namespace_of_its_own
 
@@ -80,6 +87,100 @@ async def test_memory_that_only_a_child_used_up_is_no_success(world: World) -> N
         report = await Seen().run(sandbox, a_run(script))
 
     assert report.outcome is RunOutcome.MEMORY_LIMIT
+
+
+@pytest.mark.slow
+async def test_a_pod_that_is_evicted_for_its_disk_is_a_disk_limit(
+    world: World, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its output is what is on its disk; the log of an evicted pod is an error text, which is taken for no frame."""
+
+    def small(spec: Spec) -> None:
+        for kind in ("requests", "limits"):
+            spec["containers"][0]["resources"][kind]["ephemeral-storage"] = "2Mi"
+
+    changed(monkeypatch, small)
+    script = "import time\nfor _ in range(64): print('x' * 65536, flush=True)\ntime.sleep(120)"
+    limits = RunLimits(output_bytes=8 << 20)
+    async with KubernetesSandbox.opened(world.kubeconfig, world.placement(namespace), ENVIRONMENTS) as sandbox:
+        report = await Seen().run(sandbox, a_run(script, timeout_seconds=120, limits=limits))
+
+    assert (report.outcome, report.receipt) == (RunOutcome.DISK_LIMIT, False)
+    assert "ephemeral" in report.message
+
+
+async def test_a_command_that_the_image_has_not_is_ours(
+    world: World, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed(monkeypatch, lambda spec: spec["containers"][0].update(command=["/absent"]))
+    async with KubernetesSandbox.opened(world.kubeconfig, world.placement(namespace), ENVIRONMENTS) as sandbox:
+        with pytest.raises(SandboxUnavailable) as refused:
+            await Seen().run(sandbox, a_run("print(1)"))
+
+    assert "absent" in refused.value.evidence
+
+
+async def test_a_runtime_that_no_node_has_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pod_start, "SCHEDULED_WITHIN", 4.0)
+    monkeypatch.setattr(pod_start, "STARTED_WITHIN", 4.0)
+    kind = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "airlock-test-absent"}}
+    world.kubectl("apply", "-f", "-", given={**kind, "handler": "absent"})
+    placement = world.placement(runtime_class="airlock-test-absent")
+    try:
+        async with KubernetesSandbox.opened(world.kubeconfig, placement, ENVIRONMENTS) as sandbox:
+            with pytest.raises(SandboxUnavailable, match="sandbox") as refused:
+                await Seen().run(sandbox, a_run("print(1)"))
+    finally:
+        world.kubectl("delete", "-f", "-", "--wait=false", given=kind)
+
+    assert "absent" in refused.value.evidence
+
+
+async def test_a_log_that_is_not_there_is_nothing(world: World) -> None:
+    """Row 17: of an unscheduled pod it is empty, of an unknown one it is not found. Neither is an end."""
+    placement = world.placement(node_selector={"airlock/no-such": "pool"})
+    pod = manifest(a_run(""), placement, "a test", datetime.now(UTC))
+    pieces: list[bytes] = []
+
+    async def keep(data: bytes) -> None:
+        pieces.append(data)
+
+    async with Cluster.connect(world.kubeconfig) as cluster:
+        uid = (await cluster.create_pod(placement.namespace, pod))["metadata"]["uid"]
+        for name in ("absent", pod["metadata"]["name"]):
+            await PodStream(cluster, placement.namespace, name).from_log(keep)
+        await cluster.delete_pod(placement.namespace, pod["metadata"]["name"], uid)
+
+    assert pieces == []
+
+
+@pytest.mark.slow
+async def test_a_log_that_is_rotated_costs_no_line(world: World, tmp_path: Path) -> None:
+    """The kubelet keeps 10 MiB in a file and looks every 10 s; every connection is cut before that, and after it."""
+    lines, size = 192, 65_000
+    writes = f"for n in range({lines}): print(f'{{n:04}}' + 'x' * {size}, flush=True)\n"
+    script = f"import time\n{writes}time.sleep(12)\nprint('end', flush=True)\ntime.sleep(1)"
+    seen, limits = Seen(), RunLimits(output_bytes=16 << 20)
+    async with (
+        proxied(world, tmp_path) as (proxy, kubeconfig),
+        KubernetesSandbox.opened(kubeconfig, world.placement(), ENVIRONMENTS) as sandbox,
+    ):
+
+        async def watch(event: RunEvent) -> None:
+            await seen.watch(event)
+            if isinstance(event, Printed) and event.text.startswith(("0191", "end")):
+                proxy.cut()
+
+        run = sandbox.run(
+            a_run(script, timeout_seconds=60, limits=limits), answer=echo, watch=watch, stop=asyncio.Event()
+        )
+        report = await asyncio.wait_for(run, 120)
+
+    numbers = [line[:4] for line in seen.lines if line[:4].isdigit()]
+    assert list(dict.fromkeys(numbers)) == [f"{n:04}" for n in range(lines)]
+    assert seen.lines[-1] == "end"
+    assert (report.outcome, report.receipt, report.usage.output_truncated) == (RunOutcome.COMPLETED, True, False)
+    assert report.usage.output_bytes == lines * (size + 5) + 4
 
 
 async def test_a_lost_node_is_said_to_be_lost(world: World) -> None:

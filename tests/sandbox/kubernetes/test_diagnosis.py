@@ -16,7 +16,7 @@ from domain.errors import (
     Unschedulable,
 )
 from domain.outcomes import RunOutcome
-from sandbox.kubernetes.diagnosis import Cause, Diagnosis, diagnose, refusal
+from sandbox.kubernetes.diagnosis import FATES, Cause, Diagnosis, diagnose, refusal
 from sandbox.kubernetes.pod_view import PodView, Terminated, view_of, with_events
 
 CAPTURED = Path(__file__).parent / "captured"
@@ -57,8 +57,20 @@ def test_an_eviction_for_the_pods_own_disk_is_a_disk_limit_and_not_its_exit_code
     assert (diagnosis.cause, diagnosis.outcome) == (Cause.EVICTED, RunOutcome.DISK_LIMIT)
 
 
-def test_an_eviction_for_the_nodes_need_is_not_the_scripts_doing() -> None:
-    diagnosis = diagnose(PodView(name="p", uid="u", phase="Failed", reason="Evicted", message="node was low on memory"))
+def test_every_cause_has_a_fate() -> None:
+    assert set(FATES) == set(Cause)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 80Mi.",
+        "The node was low on resource: ephemeral-storage. Container script was using 5Mi, request is 128Mi.",
+        "",
+    ],
+)
+def test_an_eviction_for_the_nodes_need_is_not_the_scripts_doing(words: str) -> None:
+    diagnosis = diagnose(PodView(name="p", uid="u", phase="Failed", reason="Evicted", message=words))
 
     assert diagnosis is not None
     assert (diagnosis.cause, diagnosis.outcome) == (Cause.DISPLACED, None)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +115,9 @@ def _moved(each: dict[str, Any], old: str, new: str) -> dict[str, Any]:
     return json.loads(json.dumps(each).replace(f'"{old}"', f'"{new}"'))
 
 
+@cache
 def _image_on_the_node() -> str:
-    """Made without a registry. Elsewhere AIRLOCK_TEST_IMAGE names one that the cluster has, by digest."""
+    """Made once, without a registry. Elsewhere AIRLOCK_TEST_IMAGE names one that the cluster has, by digest."""
     tag = "localhost/airlock/default:test"
     with tempfile.TemporaryDirectory(prefix="airlock-image-") as place:
         root = Path(place) / "root"
