@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from domain.outcomes import RunOutcome
+from domain.runs import RunRequest
 from sandbox.kubernetes.backend import KubernetesSandbox
 from sandbox.kubernetes.manifest import pod_name
 from sandbox.kubernetes.pod_run import PodRun
@@ -127,19 +128,8 @@ async def test_a_worker_killed_at_any_point_leaves_what_can_be_found_and_ended(p
     seed = int.from_bytes(os.urandom(4), "little")
     request = a_run(SCRIPT + "time.sleep(60)\n" * (point not in {"completion", "receipt"}), seed=seed)
     placement = world.placement()
-    program = WORKER
-    for name, value in {
-        "{request!r}": repr(request.model_dump_json()),
-        "{placement!r}": repr(placement.model_dump_json()),
-        "{kubeconfig!r}": repr(str(world.kubeconfig)),
-        "{death}": DEATHS[point],
-    }.items():
-        program = program.replace(name, value)
-    worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-    )
 
-    assert await asyncio.wait_for(worker.wait(), 90) == -9
+    await killed_at(point, request, world)
     async with KubernetesSandbox.opened(world.kubeconfig, placement, ENVIRONMENTS) as another:
         found = request.run_id in await another.runs()
         await another.kill(request.run_id)
@@ -148,3 +138,35 @@ async def test_a_worker_killed_at_any_point_leaves_what_can_be_found_and_ended(p
     assert found is (point != "before create")
     assert world.kubectl("get", "pod", "-n", placement.namespace, name, "--ignore-not-found").stdout == ""
     assert processes_of_seed(seed) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["after create", "begin", "mid-stream", "completion"])
+async def test_a_trial_whose_worker_was_killed_is_held_again_from_its_beginning(point: str, world: World) -> None:
+    """What is left of the first one is pending, running or over: in each case it is ended before the second begins."""
+    seed, seen = int.from_bytes(os.urandom(4), "little"), Seen()
+    request = a_run(SCRIPT, seed=seed)
+    await killed_at(point, request, world)
+
+    async with KubernetesSandbox.opened(world.kubeconfig, world.placement(), ENVIRONMENTS) as another:
+        report = await asyncio.wait_for(seen.run(another, request), 90)
+
+    assert seen.lines == [str(n) for n in range(LINES)]
+    assert (report.outcome, report.receipt) == (RunOutcome.COMPLETED, True)
+    assert processes_of_seed(seed) == []
+
+
+async def killed_at(point: str, request: RunRequest, world: World) -> None:
+    """Run it in a worker of its own, which is killed there."""
+    program = WORKER
+    for name, value in {
+        "{request!r}": repr(request.model_dump_json()),
+        "{placement!r}": repr(world.placement().model_dump_json()),
+        "{kubeconfig!r}": repr(str(world.kubeconfig)),
+        "{death}": DEATHS[point],
+    }.items():
+        program = program.replace(name, value)
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    )
+    assert await asyncio.wait_for(worker.wait(), 90) == -9

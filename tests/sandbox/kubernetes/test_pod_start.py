@@ -1,0 +1,141 @@
+"""A name that is taken: by our own request, by an earlier attempt in whatever state, or by somebody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from domain.errors import PodRefused, SandboxUnavailable
+from sandbox.kubernetes import pod_start
+from sandbox.kubernetes.cluster import Cluster
+from sandbox.kubernetes.cluster_errors import ClusterAway, Conflict, NotFound, Refused
+from sandbox.kubernetes.manifest import manifest
+from sandbox.kubernetes.pod_start import created
+from tests.sandbox.kubernetes.test_manifest import PLACEMENT, a_request
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+class Namespace:
+    """A namespace with at most one pod. `loses`: creations of which the answer is lost."""
+
+    def __init__(self, there: dict[str, Any] | None = None, *, loses: int = 0, immortal: bool = False) -> None:
+        self.there = there
+        self.loses = loses
+        self.immortal = immortal
+        self.created = 0
+        self.deleted: list[str] = []
+
+    async def create_pod(self, namespace: str, pod: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        if self.there is not None:
+            raise Conflict("already exists", 409)
+        self.created += 1
+        self.there = with_uid(pod, f"uid-{self.created}")
+        if self.loses:  # the client asks again by itself, and is told that the name is taken
+            self.loses -= 1
+            raise Conflict("already exists", 409)
+        return self.there
+
+    async def get_pod(self, namespace: str, name: str) -> dict[str, Any]:  # noqa: ARG002
+        if self.there is None:
+            raise NotFound("not found", 404)
+        return self.there
+
+    async def delete_pod(self, namespace: str, name: str, uid: str) -> None:  # noqa: ARG002
+        assert self.there is not None
+        if self.there["metadata"]["uid"] != uid:
+            raise Conflict("another", 409)
+        self.deleted.append(uid)
+        if not self.immortal:
+            self.there = None
+
+    async def events_of(self, namespace: str, uid: str) -> list[dict[str, Any]]:  # noqa: ARG002
+        return []
+
+
+def with_uid(pod: Mapping[str, Any], uid: str, **status: Any) -> dict[str, Any]:
+    made = deepcopy(dict(pod))
+    made["metadata"] |= {"uid": uid, "resourceVersion": "1"}
+    made["status"] = {"phase": "Running", **status}
+    return made
+
+
+def ordered(attempt: str = "ours", **parts: Any) -> dict[str, Any]:
+    return manifest(a_request(**parts), PLACEMENT, attempt, NOW)
+
+
+def as_cluster(namespace: object) -> Cluster:
+    return cast("Cluster", namespace)
+
+
+async def test_a_request_whose_answer_was_lost_is_recognised() -> None:
+    namespace = Namespace(loses=1)
+
+    view = await created(as_cluster(namespace), ordered())
+
+    assert (view.uid, namespace.created, namespace.deleted) == ("uid-1", 1, [])
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {},
+        {"phase": "Pending"},
+        {"phase": "Succeeded"},
+        {"containerStatuses": [{"state": {"terminated": {"exitCode": 0}}}]},
+    ],
+)
+async def test_an_earlier_attempt_is_ended_first_however_far_it_came(status: dict[str, Any]) -> None:
+    namespace = Namespace(with_uid(ordered("earlier"), "old", **status))
+
+    view = await created(as_cluster(namespace), ordered())
+
+    assert (view.uid, namespace.deleted) == ("uid-1", ["old"])
+
+
+async def test_our_own_pod_that_has_ended_meanwhile_is_not_taken_for_a_new_one() -> None:
+    namespace = Namespace(with_uid(ordered(), "old", phase="Failed"))
+
+    view = await created(as_cluster(namespace), ordered())
+
+    assert (view.uid, namespace.deleted) == ("uid-1", ["old"])
+
+
+async def test_another_order_under_the_same_name_is_refused_and_left_alone() -> None:
+    namespace = Namespace(with_uid(ordered("earlier", timeout_seconds=11), "old"))
+
+    with pytest.raises(PodRefused, match="another pod"):
+        await created(as_cluster(namespace), ordered())
+
+    assert namespace.deleted == []
+
+
+async def test_a_name_that_does_not_become_free_is_ours_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pod_start, "GONE_WITHIN", 0.2)
+    namespace = Namespace(with_uid(ordered("earlier"), "old"), immortal=True)
+
+    with pytest.raises(Exception, match="could not be seen to end"):
+        await created(as_cluster(namespace), ordered())
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(ClusterAway("away"), SandboxUnavailable), (Refused("ValidatingAdmissionPolicy denied", 422), PodRefused)],
+)
+async def test_what_the_cluster_refuses_is_told_as_ours(
+    error: Exception, raised: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise error
+
+    namespace = Namespace()
+    monkeypatch.setattr(namespace, "create_pod", refuse)
+
+    with pytest.raises(raised) as told:
+        await created(as_cluster(namespace), ordered())
+
+    assert type(told.value) is raised
