@@ -146,4 +146,5 @@ def _invalid(found: Sequence[Mapping[str, Any]]) -> Problem:
 
 def _one_error(error: Mapping[str, Any]) -> dict[str, JsonValue]:
     steps: list[JsonValue] = [step if isinstance(step, int) else str(step)[:100] for step in error["loc"]]
-    return {"loc": steps[:10], "message": str(error["msg"])[:MAX_TEXT], "type": str(error["type"])}
+    message = str(error["msg"]).removeprefix("Value error, ")[:MAX_TEXT]  # how pydantic introduces words of ours
+    return {"loc": steps[:10], "message": message, "type": str(error["type"])}

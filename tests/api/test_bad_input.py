@@ -92,6 +92,14 @@ async def test_bad_input_gets_a_typed_problem_and_spends_no_workflow(
     await submitted(client)  # the next request is served
 
 
+async def test_our_own_words_about_bad_input_come_without_the_frameworks(client: httpx.AsyncClient):
+    answer = await client.post(ROOT, content=body(config={"params": {"a b": 1}}), headers=JSON)
+
+    told = answer.json()
+    assert told["detail"] == "config.params: params must have Python identifiers other than 'model' as keys"
+    assert told["errors"][0]["message"] in told["detail"]
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "application/json; charset=utf-16", "multipart/form-data", "a" * 1000])
 async def test_other_media_types_are_refused(kind: str, client: httpx.AsyncClient):
     answer = await client.post(ROOT, content=EXAMPLE, headers={"Content-Type": kind})
