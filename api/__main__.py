@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 
 from sqlalchemy.exc import ProgrammingError
@@ -55,6 +56,8 @@ async def _serve(settings: ApiSettings) -> None:
     async with tracing(settings, "api") as traces, opened(settings, traces) as services:
         app = create_app(services, settings.api_app, instruments, traces)
         async with pushing(services):
+            gc.collect()
+            gc.freeze()  # what lives as long as the process is not looked through again at every large body
             await Server(app, settings.host, settings.port).serve()
 
 
