@@ -147,7 +147,7 @@ async def test_every_refusal_is_a_problem(method: str, path: str, status: int, c
 async def test_an_idempotency_key_is_short_and_visible(key: str, client: httpx.AsyncClient):
     headers = JSON | {"Idempotency-Key": key}
 
-    answer = await client.post(ROOT, content=EXAMPLE, headers={k: v.encode() for k, v in headers.items()})
+    answer = await client.post(ROOT, content=EXAMPLE, headers=[(k.encode(), v.encode()) for k, v in headers.items()])
 
     assert answer.status_code == 400
 
