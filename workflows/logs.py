@@ -19,8 +19,9 @@ QUIET = {
     "alembic": logging.WARNING,
     "httpcore": logging.WARNING,  # an address in each line, and nothing else
     "httpx": logging.WARNING,
+    "temporalio": logging.INFO,  # below, every payload of a workflow and an activity
     "mangum": logging.WARNING,  # paths, as clients write them
-    "uvicorn": logging.INFO,
+    "uvicorn": logging.WARNING,  # below, the path of a WebSocket, as its client wrote it
     "websockets": logging.INFO,  # below, every header of a handshake: keys too
     "sqlalchemy": logging.WARNING,  # below, every parameter of a statement: scripts too
     "urllib3": logging.INFO,
