@@ -31,6 +31,7 @@ INTERPRETER_FLAGS = ("-I", "-S", "-X", "frozen_modules=on")
 _ROOT = Path(__file__).parent
 _BOX = (
     "__init__.py",
+    "light.py",
     "stream.py",
     "recorder.py",
     "runner.py",
@@ -50,8 +51,7 @@ class Loader:
     def find_spec(self, name, path=None, target=None):
         if name not in self.modules:
             return None
-        from importlib.machinery import ModuleSpec
-        spec = ModuleSpec(name, self, origin="/" + name.replace(".", "/") + ".py", is_package=self.modules[name][0])
+        spec = type(sys.__spec__)(name, self, origin="/" + name.replace(".", "/") + ".py", is_package=self.modules[name][0])
         spec.has_location = True
         return spec
     def create_module(self, spec):

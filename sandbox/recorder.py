@@ -9,12 +9,15 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable
 
 from sandbox.controls import landlock, notifications
 from sandbox.controls.call_rules import read_call_rules
 from sandbox.controls.judge import Judge, Judgement
 from sandbox.controls.wall_spec import WallSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_KEPT = 1000
 """Different attempts of one run. More are dropped, and a trial with dropped attempts is inconclusive."""

@@ -8,13 +8,10 @@ ends with its standard input: a worker that is gone leaves nothing running.
 
 from __future__ import annotations
 
-import json
 import os
 import select
-import signal
 import sys
 import time
-from collections import deque
 
 from sandbox.box.environment_digest import environment_digest, site_directories
 from sandbox.box.guest_channel import GuestChannel, GuestSaid
@@ -33,6 +30,7 @@ from sandbox.controls.kernel import (
     prctl,
     require_platform,
 )
+from sandbox.light import deque, loads, signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -322,7 +320,7 @@ def _run(order: Order, line: LineToWorker, guest: bytes) -> None:
 def _ordered(line: LineToWorker) -> Order:
     while True:
         for message in line.read():
-            order = Order.from_json(json.loads(message.text))
+            order = Order.from_json(loads(message.text))
             line.use_key(bytes.fromhex(order.key))
             return order
         if line.closed:

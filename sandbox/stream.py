@@ -10,8 +10,11 @@ A worker's frames carry its activity's attempt: a later one takes over, and what
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from sandbox.light import deque
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 try:  # hashlib would load OpenSSL, and every run pays for that
     from _blake2 import blake2b

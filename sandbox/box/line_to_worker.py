@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 
+from sandbox.light import dumps
 from sandbox.stream import ACKNOWLEDGE_EVERY, FROM_RUN, TO_RUN, Message, Receiver, Sender
 
 _IN, _OUT = 0, 1
@@ -49,7 +49,7 @@ class LineToWorker:
 
     def say(self, kind: str, value: Any) -> None:
         """Send a message."""
-        self.say_text(kind, json.dumps(value))
+        self.say_text(kind, dumps(value))
 
     def say_text(self, kind: str, text: str) -> None:
         """Send a message that is JSON already."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 
 from sandbox.controls.caller import parent_of, place_of
+from sandbox.light import signal
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _CONTAINER_MEMORY = (("/sys/fs/cgroup/memory.stat", "anon "), ("/sys/fs/cgroup/memory/memory.stat", "total_rss "))

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import marshal
 import os
 import select
-import signal
-import socket
 
 from sandbox.box.environment_digest import site_directories
 from sandbox.box.home import home_below, lay_out, work_below
@@ -16,6 +13,7 @@ from sandbox.box.order import Order
 from sandbox.controls.inner_wall import NO_LISTENER, ControlUnavailable, Start, observe, raise_wall
 from sandbox.controls.kernel import PR_SET_PDEATHSIG, prctl
 from sandbox.controls.wall_spec import WallSpec
+from sandbox.light import dumps, loads, received_with_descriptors, signal, socket
 from sandbox.recorder import NoRecorder, Recorder
 
 TYPE_CHECKING = False
@@ -77,7 +75,7 @@ class ScriptProcess:
         told = self._told_while_served()
         checks: dict[str, bool]
         details: dict[str, str]
-        checks, details = json.loads(told or b"[{}, {}]")
+        checks, details = loads(told.decode("ascii") or "[{}, {}]")
         failed = [name for name in self._wall.require if not checks.get(name)]
         if failed:
             raise Refused(f"not in force inside the sandbox: {', '.join(failed)}", checks, details)
@@ -93,7 +91,7 @@ class ScriptProcess:
     def _listened(self, tell: Callable[[dict[str, object]], None]) -> Recorder | NoRecorder:
         self._channel.settimeout(CHECKED_WITHIN)
         try:
-            word, descriptors, _, _ = socket.recv_fds(self._channel, 1, 1)
+            word, descriptors = received_with_descriptors(self._channel, 1)
         except TimeoutError:
             raise Refused("the inner wall did not come up in time", {}, {}) from None
         if word == NO_LISTENER and self._wall.machine is not None:
@@ -148,7 +146,7 @@ def _become_the_script(order: Order, wall: WallSpec, channel: socket.socket, str
             planted = lay_out(order.scratch, order.decoy_files)
         checks, details = observe(wall)
         told = (checks, {**details, "decoy_files": str(planted)})
-        channel.send(json.dumps(told).encode("ascii") + b"\n")
+        channel.send(dumps(told).encode("ascii") + b"\n")
         if channel.recv(1) != b"g":
             os._exit(1)
         os.chdir(work_below(order.scratch))
@@ -192,5 +190,5 @@ def environment_of(order: Order) -> dict[str, str]:
 
 
 def guest_task(order: Order) -> bytes:
-    """What the guest is told."""
-    return json.dumps({**order.task, "paths": site_directories(order.python)}).encode("ascii")
+    """What the guest is told: by marshal, since it is the same interpreter, and loads nothing for it."""
+    return marshal.dumps({**order.task, "paths": site_directories(order.python)})

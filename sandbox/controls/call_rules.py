@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from sandbox.controls.kernel import read_profile, system_call_numbers
 
-_CONDITION = re.compile(r"(\d)(!=|==|=|!&|&)(.+)")
+_OPERATORS = ("!=", "==", "=", "!&", "&")
 _ACTIONS = ("allow", "watch", "ask", "refuse", "absent")
 CHANNEL = "CHANNEL"
 """A condition's value that stands for the descriptor over which the listener is handed over."""
@@ -82,10 +80,11 @@ def _read_line(text: str, numbers: dict[str, int], rules: dict[int, CallRule], *
 
 
 def _condition(word: str) -> Condition:
-    match = _CONDITION.fullmatch(word)
-    if match is None:
+    argument, rest = word[:1], word[1:]
+    operator = next((each for each in _OPERATORS if rest.startswith(each)), None)
+    if operator is None or not rest[len(operator) :]:
         raise ValueError(f"not a condition: {word}")
-    argument, operator, values = match.groups()
+    values = rest[len(operator) :]
     return Condition(
         int(argument), operator, tuple(each if each in {CHANNEL, START} else int(each, 0) for each in values.split(","))
     )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
-import socket
 import struct
+
+from sandbox.light import socket
 
 _PAGE = 4096
 _MAX_PATH = 4096
 _AT_FDCWD = 0xFFFFFF9C
-_DETOUR = re.compile(r"/(?:proc/(self|thread-self|\d+)(?:/task/\d+)?|dev)/(cwd|root|fd/\d+)(?=/|$)")
+_DETOUR = r"/(?:proc/(self|thread-self|\d+)(?:/task/\d+)?|dev)/(cwd|root|fd/\d+)(?=/|$)"
 """Links that a process has to its own directories and files."""
 _DETOURS = 8
+_WITH_DETOURS = ("/proc/", "/dev/")
 UNREADABLE = "unreadable"
 """Stands for a string at an address that could not be read."""
 
@@ -51,8 +52,12 @@ class Caller:
 
     def without_detour(self, path: str) -> str:
         """The same path, where it leads through a link of /proc that can be read: the file itself is what counts."""
+        if not path.startswith(_WITH_DETOURS):
+            return path
+        import re
+
         for _ in range(_DETOURS):
-            match = _DETOUR.match(path)
+            match = re.match(_DETOUR, path)
             if match is None:
                 return path
             whose, name = match.groups()

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
-from array import array
+import struct
 
 from sandbox.controls import landlock, rlimits, seccomp
 from sandbox.controls.call_rules import read_call_rules
@@ -21,6 +20,7 @@ from sandbox.controls.kernel import PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, Contro
 from sandbox.controls.observation import hidden_runner, observe, surroundings
 from sandbox.controls.start import SealedStart, Start
 from sandbox.controls.wall_spec import WallSpec
+from sandbox.light import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ def _files(spec: WallSpec) -> list[tuple[str, int]]:
 
 
 def _hand_over(handover: int, listener: int) -> None:
-    descriptors = array("i", [listener])
-    with socket.socket(fileno=handover) as way:
-        way.sendmsg([LISTENER], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+    descriptors = struct.pack("@i", listener)  # an array would load collections
+    way = socket.socket(fileno=handover)
+    way.sendmsg([LISTENER], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
+    way.close()
     os.close(listener)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import socket
-from collections.abc import Callable
 
 from sandbox.controls.call_arguments import (
     DESCRIPTOR_CALLS,
@@ -21,6 +19,11 @@ from sandbox.controls.call_rules import CallRule
 from sandbox.controls.caller import UNREADABLE, Caller, descends_from, threads_below
 from sandbox.controls.notifications import Notification
 from sandbox.controls.wall_spec import WallSpec
+from sandbox.light import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _FAMILIES: dict[int, str] = {socket.AF_UNIX: "unix", socket.AF_INET: "inet", socket.AF_INET6: "inet6"}
 _SOCKET_TYPES: dict[int, str] = {socket.SOCK_STREAM: "stream", socket.SOCK_DGRAM: "datagram"}

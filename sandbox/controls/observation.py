@@ -5,13 +5,15 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import socket
-from collections.abc import Callable
 
 from sandbox.controls import rlimits
 from sandbox.controls.kernel import PR_GET_NO_NEW_PRIVS, PR_GET_SECCOMP, prctl, system_call
-from sandbox.controls.network_probe import what_answers
 from sandbox.controls.wall_spec import WallSpec
+from sandbox.light import socket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _CAPGET, _SYSLOG, _MEMFD_CREATE = 125, 103, 319
 _READ_WHOLE_LOG = 3
@@ -26,7 +28,7 @@ _CANARY = "/airlock-write-check"
 
 def surroundings(spec: WallSpec) -> dict[str, str]:
     """What only the time before the wall can see: ids, interfaces and what answers there, groups, the kernel."""
-    asked = {"answering": what_answers(spec.doors)} if "network_closed" in spec.require else {}
+    asked = {"answering": _what_answers(spec)} if "network_closed" in spec.require else {}
     system = os.uname()
     return {
         **asked,
@@ -61,6 +63,12 @@ def observe(spec: WallSpec) -> tuple[dict[str, bool], dict[str, str]]:
         except OSError as error:
             checks[name], details[name] = False, _name(error)
     return checks, details
+
+
+def _what_answers(spec: WallSpec) -> str:
+    from sandbox.controls.network_probe import what_answers  # for pods alone, and dear to load
+
+    return what_answers(spec.doors)
 
 
 def _no_new_privs(_: WallSpec) -> tuple[bool, str]:
@@ -113,8 +121,11 @@ def _network_denied(_: WallSpec) -> tuple[bool, str]:
 
 
 def _connecting(kind: int, address: tuple[str, int], refusals: set[int]) -> tuple[bool, str]:
-    with socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK) as each:
-        return _refused(lambda: each.connect(address), refusals)
+    caller = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+    try:
+        return _refused(lambda: caller.connect(address), refusals)
+    finally:
+        caller.close()
 
 
 def _limits(spec: WallSpec) -> tuple[bool, str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 UNLIMITED = resource.RLIM_INFINITY
 _RESERVED_ADDRESSES = 1 << 30

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
-from collections.abc import Iterable, Mapping
 
 from sandbox.controls.call_rules import CHANNEL, START, CallRule, Condition
 from sandbox.controls.kernel import system_call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 _SECCOMP = 317
 _SET_MODE_FILTER = 1

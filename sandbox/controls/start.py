@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import secrets
 
 from sandbox.controls.kernel import ControlUnavailable, system_call
 
@@ -36,10 +35,10 @@ class SealedStart(Start):
 
     def __init__(self) -> None:
         for _ in range(_TRIES):
-            page = (_LOWEST + secrets.randbelow(_HIGHEST - _LOWEST)) & ~(_PAGE - 1)
+            page = (_LOWEST + _drawn() % (_HIGHEST - _LOWEST)) & ~(_PAGE - 1)
             got = system_call(_MMAP, page, 2 * _PAGE, _READ_AND_WRITE, _PRIVATE_AND_ANONYMOUS, -1, 0)
             if got == page:
-                self.address = page + secrets.randbelow(_PAGE)
+                self.address = page + _drawn() % _PAGE
                 return
         raise ControlUnavailable("no memory can be had at an address of our choice")
 
@@ -52,6 +51,11 @@ class SealedStart(Start):
         variables = [f"{name}={value}" for name, value in environment.items()]
         system_call(_EXECVE, self.address, _pointers(arguments), _pointers(variables))
         raise AssertionError("an execve that succeeds does not return")
+
+
+def _drawn() -> int:
+    """A number of 64 bits: `secrets` would load half the library."""
+    return int.from_bytes(os.urandom(8), "little")
 
 
 def _pointers(texts: list[str]) -> object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 TYPE_CHECKING = False
@@ -115,6 +114,8 @@ class Model:
         wait: bool = True,
     ) -> bool:
         """Send a call. False where 16 are in flight and the caller does not want to wait here."""
+        import json
+
         lock, slots = self._begin()
         words = json.dumps({"messages": messages, "options": options}, allow_nan=False)[1:]
         if not slots.acquire(blocking=wait):
@@ -135,6 +136,8 @@ class Model:
         return self._lock, self._slots
 
     def _listen(self) -> None:
+        import json
+
         while True:
             try:
                 _, body = receive()

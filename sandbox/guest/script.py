@@ -7,7 +7,7 @@ by the runner for what it is.
 from __future__ import annotations
 
 import builtins
-import json
+import marshal
 import sys
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ def main() -> None:
     """Run the script that the runner sends."""
     _, task_text = airlock_runtime.receive()
     _, source = airlock_runtime.receive()
-    task = json.loads(task_text)
+    task = marshal.loads(task_text)  # noqa: S302 - from the runner
     sys.path.extend(task["paths"])
     sys.argv = [NAME]
     builtins.exit = builtins.quit = sys.exit  # site would have defined them
@@ -98,14 +98,30 @@ async def _awaited(value: Any) -> Any:
 
 def _tell_result(value: Any) -> None:
     try:
-        text = json.dumps(value, allow_nan=False)
+        text = _as_json(value)
     except RecursionError:
         airlock_runtime.send("unfit", b'{"deep": true, "message": "the result is nested too deeply"}')
     except (TypeError, ValueError, OverflowError) as error:
         message = f"evaluate_model returned something that is not JSON: {_words_of(error)}"
-        airlock_runtime.send("unfit", json.dumps({"message": message[:_MAX_MESSAGE]}).encode("ascii"))
+        airlock_runtime.send("unfit", _as_json({"message": message[:_MAX_MESSAGE]}).encode("ascii"))
     else:
         airlock_runtime.send("result", text.encode("ascii"))
+
+
+def _as_json(value: Any) -> str:
+    """As `json.dumps` writes it, without what `json` loads to read. Raises TypeError, ValueError, RecursionError."""
+    try:
+        from _json import encode_basestring_ascii, make_encoder
+    except ImportError:  # another build of Python
+        import json
+
+        return json.dumps(value, allow_nan=False)
+    encode = make_encoder({}, _unknown, encode_basestring_ascii, None, ": ", ", ", False, False, False)  # noqa: FBT003
+    return "".join(encode(value, 0))
+
+
+def _unknown(value: object) -> object:
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def _tell_failure(error: BaseException, source: bytes) -> None:
@@ -121,7 +137,7 @@ def _tell_failure(error: BaseException, source: bytes) -> None:
         trace = type(error).__name__
     message = f"{type(error).__name__}: {_words_of(error)}"
     words = {"type": type(error).__name__[:100], "errno": _number_of(error), "message": message[:_MAX_MESSAGE]}
-    airlock_runtime.send("failed", json.dumps({**words, "traceback": trace[-_MAX_TRACEBACK:]}).encode("ascii"))
+    airlock_runtime.send("failed", _as_json({**words, "traceback": trace[-_MAX_TRACEBACK:]}).encode("ascii"))
     sys.stderr.write(trace[-_MAX_TRACEBACK:])
 
 
