@@ -51,7 +51,8 @@ class Loader:
     def find_spec(self, name, path=None, target=None):
         if name not in self.modules:
             return None
-        spec = type(sys.__spec__)(name, self, origin="/" + name.replace(".", "/") + ".py", is_package=self.modules[name][0])
+        origin = "/" + name.replace(".", "/") + ".py"
+        spec = type(sys.__spec__)(name, self, origin=origin, is_package=self.modules[name][0])
         spec.has_location = True
         return spec
     def create_module(self, spec):

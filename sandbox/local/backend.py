@@ -177,7 +177,7 @@ class LocalSandbox(ABC):
             evidence = await converse(launched, conversation, request.timeout_seconds, stop)
         finally:
             await conversation.close()
-        await end(launched, box.cgroup)
+        await end(launched, box.cgroup, parting=conversation.receipt is not None)
         if conversation.began is None and not evidence.stopped and not self._markers.kill_ordered(request.run_id):
             raise SandboxUnavailable("the sandbox ended before the script could begin", launched.complaint)
         return self._report(request, box, conversation, evidence)

@@ -156,11 +156,14 @@ class _Ways:
         self.theirs.append(descriptor)
 
 
-async def end(launched: Launched, cgroup: RunCgroup | None) -> None:
-    """Kill every process of a run and wait for the end of all. Raises StopUnconfirmed."""
+async def end(launched: Launched, cgroup: RunCgroup | None, *, parting: bool = False) -> None:
+    """Kill every process of a run and wait for the end of all. Raises StopUnconfirmed.
+
+    `parting` is whether the runner has said its last word: then the script is dead, and it is about to leave by itself.
+    """
     started = started_at(launched.launcher)
     runner = launched.runner if is_alive(launched.runner, launched.runner_started) else 0
-    if runner:
+    if runner and not parting:
         _kill(launched.launcher, runner, cgroup)
     with suppress(TimeoutError):
         async with asyncio.timeout(COLLECTS_WITHIN):

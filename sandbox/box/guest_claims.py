@@ -1,0 +1,106 @@
+"""What the script's process says over its channel, heard as what it is: claims, of which the first end counts."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from sandbox.box.guest_channel import GuestChannel, GuestSaid
+from sandbox.box.line_to_worker import LineToWorker
+from sandbox.box.order import Order
+from sandbox.light import deque
+
+
+class GuestClaims:
+    """Passes calls of the model on, one slot each, and the first result or failure. Nothing else is believed."""
+
+    def __init__(self, descriptor: int, order: Order, line: LineToWorker) -> None:
+        self._channel = GuestChannel(descriptor, order.result_bytes)
+        self._line = line
+        self._parallel = order.parallel
+        self._open = True
+        self._over = False
+        """Whether all of it is dead: nobody waits for an answer to a call any more."""
+        self._in_flight = 0
+        self._unheard: deque[GuestSaid] = deque()
+        """What has been said and waits for a slot: so many calls fit into one read."""
+        self._has_failed = False
+        self.kind: str | None = None
+        """`evaluation` or `program`; None until it says so."""
+        self.result_bytes = 0
+        self.result_at: float | None = None
+        """When it returned, by the monotonic clock; None where it has not."""
+
+    def fileno(self) -> int:
+        """The descriptor, to be polled."""
+        return self._channel.fileno()
+
+    def tell(self, first_words: bytes, task: bytes, script: bytes) -> None:
+        """What the interpreter reads first: our code in it, the task, the script."""
+        os.set_blocking(self._channel.fileno(), False)
+        self._channel.say_raw(first_words)
+        self._channel.say("task", task)
+        self._channel.say("script", script)
+
+    def awaited(self, *, listens: bool) -> int:
+        """The events to poll for; 0 where nothing is awaited."""
+        if not self._open:
+            return 0
+        return select.POLLIN * (listens and not self._unheard) | select.POLLOUT * self._channel.to_write
+
+    def attend(self, event: int) -> None:
+        """Write what waits, read what was said."""
+        if event & select.POLLOUT:
+            self._channel.write()
+            self._hear_on()
+        if event & ~select.POLLOUT:
+            self._read()
+
+    def answer(self, text: str) -> None:
+        """Pass on the answer to a call."""
+        self._in_flight -= 1
+        self._channel.say("answer", text.encode("ascii"))
+        self._hear_on()
+
+    def hear_the_rest(self) -> None:
+        """What was said before the end, up to a result."""
+        self._over = True
+        self._hear_on()
+        while self._open and self.result_at is None and self._read():
+            pass
+
+    def _read(self) -> bool:
+        said = self._channel.read()
+        if said is None:
+            self._open = False
+            return False
+        self._unheard.extend(said)
+        heard = bool(self._unheard)
+        self._hear_on()
+        return heard
+
+    def _hear_on(self) -> None:
+        """Up to the first call that has no slot."""
+        while self._unheard and (self._unheard[0].kind != "ask" or self._takes_calls):
+            self._hear(self._unheard.popleft())
+
+    @property
+    def _takes_calls(self) -> bool:
+        """Whether there is a slot: answers have to be read too, or they would pile up here."""
+        return self._over or (self._in_flight < self._parallel and not self._channel.to_write)
+
+    def _hear(self, said: GuestSaid) -> None:
+        decided = self.result_at is not None or self._has_failed
+        if said.kind == "ask":
+            if not self._over:
+                self._in_flight += 1
+                self._line.say_text("ask", said.text or "")
+        elif said.kind == "kind":
+            self.kind = said.text
+        elif said.kind == "result" and not decided:
+            self.result_at, self.result_bytes = time.monotonic(), said.size
+            self._line.say_text("result", said.text or "")
+        elif said.kind in {"failed", "unfit"} and not decided:
+            self._has_failed = True
+            self._line.say_text(said.kind, said.text or "")

@@ -1,0 +1,76 @@
+"""How much memory a run has, where no control group of its own bounds it: in the cheapest way that tells."""
+
+from __future__ import annotations
+
+import os
+
+from sandbox.box.process_tree import descendants
+from sandbox.controls.caller import place_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_STATISTICS = (
+    ("/sys/fs/cgroup/memory.stat", "anon", "shmem"),
+    ("/sys/fs/cgroup/memory/memory.stat", "total_rss", "total_shmem"),
+)
+"""Where version 2 tells what nobody shares with a file, and what is in memory alone, and where version 1 does."""
+_OWN_SHARES = ("Pss_Anon:", "Pss_Shmem:")
+
+
+def uses_more_than(limit: int, ancestor: int, scratch: str) -> bool:
+    """Whether all that comes from `ancestor` has more memory together.
+
+    The first process of a container asks its control group, which knows every page once. Elsewhere what the processes
+    keep resident is added up, and only where that is too much, each page is divided among those who share it.
+    """
+    charged = charged_bytes(scratch) if ancestor == 1 else None
+    if charged is not None:
+        return charged - _own_anonymous() > limit
+    processes = descendants(ancestor)
+    return sum(map(_resident, processes)) > limit and sum(map(_own_share, processes)) > limit
+
+
+def charged_bytes(scratch: str, statistics: Iterable[tuple[str, str, str]] = _STATISTICS) -> int | None:
+    """What a container is charged for memory, its scratch space in memory left out; None where nothing tells."""
+    for path, anonymous, shared in statistics:
+        found = _figures(path)
+        if anonymous in found:
+            space = os.statvfs(scratch)
+            filled = (space.f_blocks - space.f_bfree) * space.f_frsize
+            return found[anonymous] + max(0, found.get(shared, 0) - filled)
+    return None
+
+
+def _figures(path: str) -> dict[str, int]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return {words[0]: int(words[1]) for words in map(str.split, file) if len(words) == 2}
+    except (OSError, ValueError):
+        return {}
+
+
+def _resident(process: int) -> int:
+    try:
+        with open(f"{place_of(process)}/statm", encoding="utf-8") as file:
+            return int(file.read().split()[1]) * _PAGE
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _own_share(process: int) -> int:
+    """What it would give back alone; all that it keeps resident where the kernel does not tell."""
+    try:
+        with open(f"{place_of(process)}/smaps_rollup", encoding="utf-8") as file:
+            shares = [int(line.split()[1]) << 10 for line in file if line.startswith(_OWN_SHARES)]
+    except (OSError, IndexError, ValueError):
+        shares = []
+    return sum(shares) if shares else _resident(process)
+
+
+def _own_anonymous() -> int:
+    with open("/proc/self/statm", encoding="utf-8") as file:
+        _, resident, shared = file.read().split()[:3]
+    return (int(resident) - int(shared)) * _PAGE

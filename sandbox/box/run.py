@@ -1,0 +1,161 @@
+"""One script from its start to its receipt: what is waited for, and who attends to what has come."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from sandbox.box.environment_digest import environment_digest, site_directories
+from sandbox.box.guest_claims import GuestClaims
+from sandbox.box.limit_watch import LimitWatch
+from sandbox.box.line_to_worker import LineToWorker
+from sandbox.box.order import Order
+from sandbox.box.output_pipes import OutputPipes
+from sandbox.box.process_tree import Reaper
+from sandbox.box.scratch_size import is_full
+from sandbox.box.script_process import ScriptProcess, guest_task
+from sandbox.box.waking import woken
+
+END_WITHIN = 1.0
+"""Seconds that an interpreter has to end after its result."""
+
+
+class Run:
+    """The script is walled in from the beginning, and waits until it is let go."""
+
+    def __init__(self, order: Order, line: LineToWorker, guest: bytes) -> None:
+        self._order = order
+        self._line = line
+        self._reaper = Reaper()
+        self._ended = ""
+        """Why the run was ended from here; empty where the script ended by itself."""
+        self._script = ScriptProcess(order, lambda attempt: line.say("tried", attempt))
+        self._output = OutputPipes(self._script.out, self._script.err, order.output_bytes, line)
+        self._claims = GuestClaims(self._script.guest.fileno(), order, line)
+        self._limits = LimitWatch(order)
+        self._first_words = guest
+        self._began_at = self._deadline = 0.0
+
+    def prove(self) -> None:
+        """Tell what is in force. Raises Refused."""
+        digest = environment_digest(site_directories(self._order.python))
+        checks, details = self._script.checked()
+        self._line.say("began", {"checks": checks, "details": details, "environment_digest": digest})
+
+    def wait_for_worker(self) -> None:
+        """Until the worker says something, or for a second. The child waits for us, and makes no calls."""
+        poll = select.poll()
+        poll.register(0, select.POLLIN)
+        if self._line.to_write:
+            poll.register(1, select.POLLOUT)
+        poll.poll(1000)
+        self._line.write()
+
+    def go(self) -> None:
+        """Let the script start."""
+        self._script.start()
+        self._claims.tell(self._first_words, guest_task(self._order), self._order.script.encode("latin-1"))
+        self._began_at = time.monotonic()
+        self._deadline = self._began_at + self._order.timeout
+        self._limits.begin()
+
+    def serve(self) -> None:
+        """Until the script has ended, for whatever reason, and everything that it started with it."""
+        while not self._ended and self._script.pid not in self._reaper.statuses:
+            for descriptor, event in self._poll().poll(self._patience()):
+                self._attend(descriptor, event)
+            self._reaper.collect()
+            self._look_at_clock()
+            self._ended = self._ended or self._limits.look()
+            if self._line.closed:
+                self.abandon()
+        self._end()
+
+    def abandon(self) -> None:
+        """Nobody listens any more: leave nothing behind."""
+        self._reaper.collect_all(os.getpid())
+        os._exit(1)
+
+    def _poll(self) -> select.poll:
+        """What is waited for now: a script that says more than is taken has to wait itself."""
+        poll = select.poll()
+        poll.register(0, select.POLLIN)
+        poll.register(woken(), select.POLLIN)
+        if self._line.to_write:
+            poll.register(1, select.POLLOUT)
+        if self._script.recorder.fileno() >= 0:
+            poll.register(self._script.recorder, select.POLLIN)
+        congested = self._line.congested
+        for pipe in () if congested else self._output.descriptors:
+            poll.register(pipe, select.POLLIN)
+        events = self._claims.awaited(listens=not congested)
+        if events:
+            poll.register(self._claims.fileno(), events)
+        return poll
+
+    def _patience(self) -> int:
+        """Milliseconds."""
+        until = min(self._deadline, self._limits.next_look)
+        return max(0, int((until - time.monotonic()) * 1000) + 1)
+
+    def _attend(self, descriptor: int, event: int) -> None:
+        script = self._script
+        if descriptor == script.recorder.fileno():
+            if event & select.POLLIN:
+                script.recorder.serve_one()
+            else:
+                script.recorder.close()  # hung up: nobody is left behind the filter
+        elif descriptor in self._output.descriptors:
+            self._output.read(descriptor)
+            if self._output.flooded:
+                self._ended = self._ended or "output"
+        elif descriptor == self._claims.fileno():
+            self._claims.attend(event)
+        elif descriptor == 0:
+            self._obey()
+        elif descriptor == 1:
+            self._line.write()
+        else:
+            os.read(descriptor, 4096)
+
+    def _obey(self) -> None:
+        for message in self._line.read():
+            if message.kind == "answer":
+                self._claims.answer(message.text)
+            elif message.kind == "stop":
+                self._ended = self._ended or "stop"
+
+    def _look_at_clock(self) -> None:
+        now = time.monotonic()
+        if self._claims.result_at is not None:
+            self._deadline = min(self._deadline, self._claims.result_at + END_WITHIN)
+        if now >= self._deadline and not self._ended and self._script.pid not in self._reaper.statuses:
+            self._ended = "timeout" if self._claims.result_at is None else "result"
+
+    def _end(self) -> None:
+        """Kill what is left, take in what it had said, and make the receipt."""
+        self._reaper.collect_all(os.getpid())
+        self._ended = self._ended or self._limits.last_look()
+        wall_ms = int((time.monotonic() - self._began_at) * 1000)
+        self._claims.hear_the_rest()
+        self._output.read_the_rest()
+        self._line.say("receipt", self._receipt(wall_ms))
+
+    def _receipt(self, wall_ms: int) -> dict[str, object]:
+        script, code = self._script, os.waitstatus_to_exitcode(self._reaper.statuses[self._script.pid])
+        return {
+            "exit_code": code if code >= 0 else None,
+            "signal": -code if code < 0 else None,
+            "ended": self._ended,
+            "kind": self._claims.kind,
+            "result_bytes": self._claims.result_bytes,
+            "started": script.recorder.started,
+            "record": script.recorder.finish(),
+            "wall_ms": wall_ms,
+            "cpu_ms": self._reaper.cpu_ms,
+            "peak_memory_bytes": self._reaper.peak_bytes,
+            "output_bytes": self._output.written,
+            "output_truncated": self._output.truncated,
+            "scratch_full": is_full(self._order.scratch, self._order.scratch_bytes),
+        }
