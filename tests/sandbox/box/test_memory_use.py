@@ -1,4 +1,4 @@
-"""What a run has in memory is counted whole, and once, whoever shares it; files in scratch space are not counted twice."""
+"""What a run has in memory is counted whole, and once, whoever shares it; files in scratch space are counted apart."""
 
 from __future__ import annotations
 
