@@ -81,10 +81,16 @@ def run_report(report: Json) -> RenderableType:
     if report.get("message"):
         facts.add_row(Text("message", "dim"), untrusted(_text(report.get("message"))))
     facts.add_row(Text("isolation", "dim"), untrusted(f"level {isolation.get('level')}, {isolation.get('backend')}"))
-    result = untrusted(json.dumps(report.get("result"), indent=2, ensure_ascii=True))
-    return (
-        Group(result, facts, table(("tried", "target", "allowed", "times"), tried)) if tried else Group(result, facts)
+    if part_of(report, "usage").get("output_truncated"):
+        facts.add_row(Text("output", "dim"), "cut: there was more than its limit")
+    shown: list[RenderableType] = [line(each) for each in parts_of(report, "output")]
+    shown += (
+        [untrusted(json.dumps(report.get("result"), indent=2, ensure_ascii=True))] if report.get("has_result") else []
     )
+    shown.append(facts)
+    shown += [table(("tried", "target", "allowed", "times"), tried)] if tried else []
+    found = parts_of(report, "findings")
+    return Group(*shown, findings(found)) if found else Group(*shown)
 
 
 def listing(page: Json) -> Text:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +18,12 @@ from cli.presentation import run_report
 from cli.session import AsJson, Failed, tell
 from cli.settings import OperatorSettings, operator_settings, passed_on
 from cli.terminal import OUT, print_json
+from domain.limits import MAX_SCRIPT_BYTES
 
 GRACE = 60
 """Seconds beyond the script's own timeout."""
+ENDS_WITHIN = 3.0
+"""Seconds in which the worker process, which a terminal interrupts too, ends its run and itself."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,7 +39,7 @@ def run(
     timeout: Annotated[int, typer.Option(min=1, max=3600, help="Seconds of wall clock.")] = 60,
     as_json: AsJson = False,
 ) -> None:
-    """Run one script as a trial would, and show its result, what it tried, and how it was isolated."""
+    """Run one script as a trial would, and show its output, its result, what it tried, and how it was isolated."""
     settings = operator_settings()
     if environment == "default":
         make_default(settings.environments)
@@ -52,15 +57,49 @@ def _report(settings: OperatorSettings, script: Path, options: tuple[str, ...]) 
         "AIRLOCK_STATE_DIR": str(settings.runs),
         "AIRLOCK_SANDBOX": settings.sandbox,
     }
-    done = subprocess.run(  # noqa: S603 - our own module
+    source = _read(script)
+    with subprocess.Popen(  # noqa: S603 - our own module
         (sys.executable, "-I", "-m", "worker.single_run", *options),
-        input=script.read_bytes(),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         umask=0o022,  # its scratch space is below directories that the run's user goes through
         env=passed_on() | own,
-        timeout=float(options[-1]) + GRACE,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise Failed(done.stderr.decode(errors="replace").strip()[-600:] or "The run failed.", ExitCode.UNAVAILABLE)
-    return json.loads(done.stdout)
+    ) as worker:
+        said, complaint = _told_by(worker, source, float(options[-1]) + GRACE)
+    if worker.returncode != 0:
+        raise Failed(complaint.decode(errors="replace").strip()[-600:] or "The run failed.", ExitCode.UNAVAILABLE)
+    return json.loads(said)
+
+
+def _read(script: Path) -> bytes:
+    """A file, or whatever else can be read: no more of it than a script may have."""
+    try:
+        with script.open("rb") as file:
+            source = file.read(MAX_SCRIPT_BYTES + 1)
+    except OSError as error:
+        raise Failed(f"{script} cannot be read: {error.strerror}.", ExitCode.USAGE) from None
+    if len(source) > MAX_SCRIPT_BYTES:
+        raise Failed(f"{script} is too large: a script has at most {MAX_SCRIPT_BYTES} bytes.", ExitCode.USAGE)
+    return source
+
+
+def _told_by(worker: subprocess.Popen[bytes], source: bytes, within: float) -> tuple[bytes, bytes]:
+    try:
+        return worker.communicate(source, within)
+    except subprocess.TimeoutExpired:
+        raise Failed("The run did not end in its time.", ExitCode.UNAVAILABLE) from None
+    except KeyboardInterrupt:
+        _interrupt(worker)
+        raise
+    finally:
+        worker.kill()  # of one that has ended nothing is left to kill
+
+
+def _interrupt(worker: subprocess.Popen[bytes]) -> None:
+    """Wait for its end: a terminal interrupts both of us, anybody else perhaps us alone."""
+    for _ in range(2):
+        with suppress(subprocess.TimeoutExpired):
+            worker.communicate(timeout=ENDS_WITHIN)
+            return
+        worker.send_signal(signal.SIGINT)

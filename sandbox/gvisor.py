@@ -44,7 +44,7 @@ class GvisorSandbox(NamespacedSandbox):
     runner_counts = True
 
     def _plan(self, environment: Environment, request: RunRequest, box: Box) -> LaunchPlan:  # noqa: ARG002
-        roots = beyond_system(environment.roots)
+        kernel, roots = self._kernel(), beyond_system(environment.roots)
         if any(Path(root).is_relative_to(SCRATCH) for root in roots):
             raise SandboxUnavailable(
                 f"{environment.name} lies below {SCRATCH}, where a run in gVisor has its scratch space."
@@ -53,7 +53,7 @@ class GvisorSandbox(NamespacedSandbox):
         command = (
             self._launcher(), *NAMESPACES, "--uid", "0", "--gid", "0", "--cap-add", "ALL",
             "--info-fd", "{info}", "--block-fd", "{gate}",
-            "--ro-bind", self._kernel(), "/runsc", "--dev", "/dev", "--proc", "/proc",
+            "--ro-bind", kernel, "/runsc", "--dev", "/dev", "--proc", "/proc",
             "--tmpfs", "/run", "--dir", SCRATCH,  # where the kernel keeps its state, and where it locks itself in
             "--ro-bind-data", "{bundle}", "/bundle/config.json",
             *(part for place in places for part in ("--perms", "0755", "--dir", f"{_ROOT}{place}")),

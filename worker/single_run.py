@@ -1,17 +1,20 @@
-"""One run without a server: a script on standard input, its report as JSON on standard output."""
+"""One run without a server: a script on standard input; its report, output and findings as JSON on standard output."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import secrets
 import sys
 from collections.abc import Sequence
 
+from detection.behaviour.watch import BehaviourWatch
 from domain.errors import PlatformError
 from domain.limits import MAX_SCRIPT_BYTES, ModelLimits
+from domain.model_calls import ModelAnswer, ModelRequest
 from domain.runs import Backend, RunPurpose, RunRequest
-from sandbox.port import RunEvent
+from sandbox.port import Printed, RunEvent
 from storage.catalogues import CatalogueError, load_environments
 from worker.model_providers.budget import BudgetedModel
 from worker.model_providers.mock import MockProvider
@@ -58,13 +61,24 @@ async def _performed(request: RunRequest) -> int:
         request = request.model_copy(update={"purpose": RunPurpose.EXECUTION})
     sandbox = await chosen(settings, environments, request.purpose, LEAST_LEVEL)
     model = BudgetedModel(MockProvider(request.model_id), ModelLimits(), request.seed)
-    report = await sandbox.run(request, answer=model.answer, watch=_ignore, stop=asyncio.Event())
-    sys.stdout.write(report.model_dump_json() + "\n")
+    printed: list[Printed] = []
+    watch = BehaviourWatch(request.script)
+
+    async def see(event: RunEvent) -> None:
+        if isinstance(event, Printed):  # bounded by the limits of the run
+            printed.append(event)
+            watch.hear(f"its {event.stream}", event.text)
+
+    async def answer(asked: ModelRequest) -> ModelAnswer:
+        watch.hear("its prompts", "".join(message.content for message in asked.messages))
+        return await model.answer(asked)
+
+    report = await sandbox.run(request, answer=answer, watch=see, stop=asyncio.Event())
+    told = report.model_dump(mode="json")
+    told["output"] = [line.model_dump(mode="json", include={"stream", "text"}) for line in printed]
+    told["findings"] = [found.model_dump(mode="json") for found in watch.conclude_run(report)]
+    sys.stdout.write(json.dumps(told) + "\n")
     return 0
-
-
-async def _ignore(event: RunEvent) -> None:
-    """The report tells it all."""
 
 
 def _failed(message: str) -> int:
