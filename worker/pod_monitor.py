@@ -19,7 +19,7 @@ from sandbox.kubernetes.pod_view import PodView
 from sandbox.kubernetes.walls import Wall
 from storage.oversight import Oversight, RunOwner
 from worker.acts import Acts
-from worker.pod_reasons import ACTS, Act, PodSeen, is_ours, why_to_end_pod
+from worker.pod_reasons import ACTS, Act, PodSeen, why_to_end_pod
 from worker.reasons import STOP_PATIENCE, Reason, evaluation_of
 from workflows.metrics import Instruments
 
@@ -151,6 +151,8 @@ class PodMonitor:
             await self._namespace.end(pod)
         except PlatformError as error:
             await self._acts.failed(seen.run_id, seen, reason, owner, error)
+        except Exception as error:
+            log.exception("act_broke", pod=pod.name, error=type(error).__name__)
         else:
             if not pod.ended:
                 await self._acts.ended(seen.run_id, seen, reason, owner)
@@ -177,4 +179,4 @@ class PodMonitor:
 
 def _is_watched(pod: PodView, known: dict[str, PodSeen]) -> bool:
     """Airlock's own, also where it has lost its label."""
-    return is_ours(pod) or pod.uid in known
+    return pod.is_ours or pod.uid in known

@@ -12,9 +12,7 @@ from domain.lifecycle import is_terminal
 from sandbox.kubernetes.manifest import (
     ANNOTATION_LASTING,
     ANNOTATION_LEASE,
-    ANNOTATION_RUN,
     LABEL_MANAGED_BY,
-    MANAGED_BY,
 )
 from sandbox.kubernetes.pod_view import PodView
 from sandbox.kubernetes.walls import Wall
@@ -62,7 +60,8 @@ class PodSeen(Seen):
 
     def __init__(self, pod: PodView, at: datetime) -> None:
         super().__init__(at)
-        self.run_id = run_of(pod)
+        self.run_id = pod.run_id or pod.name
+        """Whose run it is; one that is not believable is nobody's."""
         self.words = own_words(pod)
         """Its labels and annotations of ours, at first sight."""
         self.spec_sha256: str | None = None
@@ -93,16 +92,6 @@ class Sight(NamedTuple):
     now: datetime
 
 
-def is_ours(pod: PodView) -> bool:
-    """Whether it says that Airlock made it."""
-    return pod.labels.get(LABEL_MANAGED_BY) == MANAGED_BY
-
-
-def run_of(pod: PodView) -> str:
-    """The run id."""
-    return pod.annotations.get(ANNOTATION_RUN, pod.name)
-
-
 def own_words(pod: PodView) -> dict[str, str]:
     """Labels and annotations of ours. Network plugins and others put theirs beside them."""
     words = {**pod.labels, **pod.annotations}
@@ -118,7 +107,7 @@ def changed(sight: Sight) -> bool:
     """Since first sight in anything, or from what was ordered in what matters."""
     pod, seen = sight.pod, sight.seen
     lasts = own_words(pod) == seen.words and seen.spec_sha256 in {None, pod.spec_sha256}
-    return not lasts or pod.annotations.get(ANNOTATION_LASTING) != pod.lasting_sha256
+    return not lasts or pod.run_id is None or pod.annotations.get(ANNOTATION_LASTING) != pod.lasting_sha256
 
 
 def deadline_passed(sight: Sight) -> bool:

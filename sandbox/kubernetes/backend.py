@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from domain.environments import Environment
 from domain.errors import EnvironmentUnavailable, NodeLost, SandboxUnavailable, StopUnconfirmed
@@ -22,9 +22,6 @@ from sandbox.conversation import Conversation
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.cluster_errors import ClusterError, NotFound
 from sandbox.kubernetes.manifest import (
-    ANNOTATION_RUN,
-    LABEL_MANAGED_BY,
-    MANAGED_BY,
     SELECTOR,
     Placement,
     manifest,
@@ -38,6 +35,8 @@ from sandbox.kubernetes.pod_view import PodView, view_of
 from sandbox.kubernetes.reflector import Reflector
 from sandbox.port import RunEvent, RunWatcher
 from sandbox.receipt import Evidence
+
+T = TypeVar("T")
 
 _PROBE = "probe-"
 """Begins the run ids that no evaluation owns; a probe's pod is nobody's to end while it lives."""
@@ -90,7 +89,9 @@ class KubernetesSandbox:
             view: PodView | None = None
             awaited = True
             try:
-                view = await created(self._cluster, pod)
+                view, cancelled = await _whole(created(self._cluster, pod))
+                if cancelled:  # there is a pod now, and nobody else knows of it
+                    raise asyncio.CancelledError
                 starting = started(self._cluster, self._placement.namespace, view, changes)
                 running = await _unless_stopped(starting, stop)
                 if running is None:
@@ -103,7 +104,9 @@ class KubernetesSandbox:
             else:
                 return report
             finally:
-                await _to_its_end(self._leave(request.run_id, view, awaited=awaited))
+                _, cancelled = await _whole(self._leave(request.run_id, view, awaited=awaited))
+                if cancelled:
+                    raise asyncio.CancelledError
 
     async def kill(self, run_id: str) -> bool:
         """End what is left of a run, whoever started it; see the port."""
@@ -123,8 +126,7 @@ class KubernetesSandbox:
                 await self._reflector.listed()
         if self._reflector.stale:
             raise SandboxUnavailable("the cluster has not told of its pods for too long")
-        ours = [pod for pod in self._reflector.pods() if pod.labels.get(LABEL_MANAGED_BY) == MANAGED_BY]
-        named = [(pod.annotations.get(ANNOTATION_RUN, pod.name), pod) for pod in ours]
+        named = [(pod.run_id or pod.name, pod) for pod in self._reflector.pods() if pod.is_ours]
         return tuple(sorted(run_id for run_id, pod in named if not run_id.startswith(_PROBE) or _left_behind(pod)))
 
     async def probe(self) -> Isolation:
@@ -226,8 +228,8 @@ async def _unless_stopped(starting: Coroutine[Any, Any, PodView], stop: asyncio.
         await asyncio.wait({start, stopping})
 
 
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Clean up whole, even where whoever waits is cancelled once more."""
+async def _whole(work: Coroutine[Any, Any, T]) -> tuple[T, bool]:
+    """Do it whole, even where whoever waits is cancelled meanwhile. Returns its result, and whether that was so."""
     task = asyncio.create_task(work)
     cancelled = False
     while not task.done():
@@ -235,9 +237,7 @@ async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
             await asyncio.shield(task)
         except asyncio.CancelledError:
             cancelled = True
-    task.result()
-    if cancelled:
-        raise asyncio.CancelledError
+    return task.result(), cancelled
 
 
 async def _no_model(request: ModelRequest) -> ModelAnswer:

@@ -107,6 +107,8 @@ class Lease:
                 pass  # another one was faster, or our own earlier attempt came through
             except (ClusterError, TimeoutError) as error:
                 _log.warning("lease_not_renewed", error=type(error).__name__, held=self.held)
+            except (KeyError, TypeError, ValueError) as error:  # no Lease as we know it
+                _log.exception("lease_broke", error=type(error).__name__)
             if self.held and not held:
                 _log.info("lease_held", name=self._name)
             await asyncio.sleep(RENEWED_EVERY)
@@ -117,7 +119,8 @@ class Lease:
             self._seen = version, now
         if _holder_of(lease) in {"", self._holder}:
             return True
-        return now - self._seen[1] >= (lease["spec"].get("leaseDurationSeconds") or LEASE_SECONDS)
+        spec: Mapping[str, Any] = lease.get("spec") or {}
+        return now - self._seen[1] >= (spec.get("leaseDurationSeconds") or LEASE_SECONDS)
 
     def _object(self, lease: Mapping[str, Any], holder: str) -> dict[str, Any]:
         """What is written. Its times are for people."""

@@ -10,7 +10,7 @@ from domain.outcomes import RunOutcome
 from sandbox.conversation import Conversation
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.diagnosis import Cause, Diagnosis, diagnose
-from sandbox.kubernetes.pod_start import LOOK_EVERY, ended, next_view
+from sandbox.kubernetes.pod_start import ended, next_view
 from sandbox.kubernetes.pod_stream import PodStream
 from sandbox.kubernetes.pod_view import PodView
 from sandbox.receipt import Evidence
@@ -19,6 +19,8 @@ REPORTS_WITHIN = 0.1
 """Seconds that a stopped runner has to kill the script and tell what there was; after that the pod is deleted."""
 OVERDUE_AFTER = 10.0
 """Seconds beyond the wall-clock time before the pod is deleted: its runner should have ended the script."""
+FOLLOW_EVERY = 10.0
+"""Seconds of silence before the cluster is asked about a running pod: its stream tells more, and sooner."""
 FATE_WITHIN = 15.0
 """Seconds between a receipt and the pod's own word; the kubelet looks once a second."""
 
@@ -94,7 +96,7 @@ class PodRun:
 
     async def _follow(self) -> None:
         while not self.pod.ended:
-            self.pod = await next_view(self._cluster, self._namespace, self.pod, self._changes, LOOK_EVERY)
+            self.pod = await next_view(self._cluster, self._namespace, self.pod, self._changes, FOLLOW_EVERY)
 
     async def _see_its_fate(self, following: asyncio.Task[None]) -> None:
         """The container's end, by which every process is dead. A runner that lingers is ended.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 from pydantic import Field
 
 from domain.values import Value
-from sandbox.kubernetes.manifest import lasting_sha256
+from sandbox.kubernetes.manifest import ANNOTATION_RUN, LABEL_MANAGED_BY, MANAGED_BY, lasting_sha256, pod_name
 
 Json = Mapping[str, Any]
 """An object as the API wrote it."""
 
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 MAX_WORDS = 500
 """Of any text that a kubelet or a runtime wrote: parts of it stem from the script."""
 
@@ -76,6 +78,17 @@ class PodView(Value):
     terminated: Terminated | None = None
     restarts: int = 0
     troubles: tuple[Trouble, ...] = ()
+
+    @property
+    def run_id(self) -> str | None:
+        """Whose pod it says it is. None where it does not say, or its name was not made of that."""
+        said = self.annotations.get(ANNOTATION_RUN, "")
+        return said if _RUN_ID.fullmatch(said) and pod_name(said) == self.name else None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it says that Airlock made it."""
+        return self.labels.get(LABEL_MANAGED_BY) == MANAGED_BY
 
     @property
     def ended(self) -> bool:

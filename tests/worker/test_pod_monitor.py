@@ -13,6 +13,7 @@ from domain.evaluation import StopOrder
 from domain.journal import EntryKind, NewEntry
 from domain.lifecycle import Stage, Status
 from domain.runs import RunPurpose
+from sandbox.kubernetes.manifest import pod_name
 from sandbox.kubernetes.pod_view import PodView
 from sandbox.kubernetes.walls import Wall
 from storage.evaluations import Evaluations
@@ -164,13 +165,22 @@ async def test_a_journaled_stop_is_carried_out_without_another_signal(bench: Ben
 
 async def test_an_orphan_is_taken_away_and_a_foreign_pod_is_left_alone(bench: Bench) -> None:
     run_id = f"{'eval_' + 'z' * 26}-execution"
-    orphan = POD.model_copy(update={"uid": "orphan", "annotations": {**POD.annotations, "airlock/run": run_id}})
+    words = {"name": pod_name(run_id), "annotations": {**POD.annotations, "airlock/run": run_id}}
+    orphan = POD.model_copy(update={"uid": "orphan", **words})
     foreign = POD.model_copy(update={"uid": "foreign", "name": "somebodys", "labels": {}, "restarts": 3})
     bench.pods.there = [POD, orphan, foreign]
 
     await bench.patrol()
 
     assert bench.pods.ended == ["orphan"]
+
+
+async def test_a_pod_that_claims_anothers_run_ends_without_that_run(bench: Bench) -> None:
+    bench.pods.there = [POD, POD.model_copy(update={"uid": "forged", "name": "ev-forged"})]
+
+    await bench.patrol()
+
+    assert (bench.pods.ended, bench.signals.orders, await bench.told()) == (["forged"], [], [])
 
 
 async def test_a_pod_that_loses_its_label_is_not_lost_from_sight(bench: Bench) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from domain.errors import ImageUnavailable, PodRefused, Unschedulable
 from domain.outcomes import RunOutcome
 from sandbox.kubernetes.backend import KubernetesSandbox
+from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.manifest import pod_name
 from tests.sandbox.kubernetes.runs import SPIN, Seen, a_run
 from tests.sandbox.kubernetes.world import ENVIRONMENTS, EXECUTIONS, TOOLS, TRIALS, World
@@ -112,6 +114,29 @@ async def test_a_cancelled_run_leaves_nothing_alive(sandbox: KubernetesSandbox, 
     seen, request = Seen(), a_run(SPIN)
     running = asyncio.create_task(seen.run(sandbox, request))
     await asyncio.wait_for(seen.printed.wait(), 60)
+
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert pods_of(world, request.run_id) == ""
+
+
+async def test_a_run_that_is_cancelled_while_its_pod_is_created_leaves_none(
+    sandbox: KubernetesSandbox, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creating, create = asyncio.Event(), Cluster.create_pod
+
+    async def slow(cluster: Cluster, namespace: str, pod: Mapping[str, Any]) -> dict[str, Any]:
+        creating.set()
+        made = await create(cluster, namespace, pod)
+        await asyncio.sleep(0.5)  # the answer is on its way
+        return made
+
+    monkeypatch.setattr(Cluster, "create_pod", slow)
+    request = a_run("print(1)")
+    running = asyncio.create_task(Seen().run(sandbox, request))
+    await asyncio.wait_for(creating.wait(), 60)
 
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -135,6 +135,16 @@ async def test_who_sees_an_old_lease_for_the_first_time_waits_its_whole_time() -
     assert (seen_at_once, second.held) == (False, True)
 
 
+async def test_a_lease_that_somebody_made_by_hand_is_taken() -> None:
+    server, clock = Server(), Clock()
+    server.object = {"metadata": {"name": "monitor", "resourceVersion": "0"}}
+    lease = contender(server, "a", clock)
+
+    await lease.attempt()
+
+    assert (lease.held, server.holder) == (True, "a")
+
+
 async def test_of_two_that_take_it_at_once_one_has_it() -> None:
     server, clock = Server(), Clock()
     await contender(server, "a", clock).attempt()

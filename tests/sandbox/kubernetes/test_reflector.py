@@ -132,3 +132,12 @@ async def test_a_silent_watch_is_stale() -> None:
 
 async def test_before_its_first_list_everything_is_stale() -> None:
     assert Reflector(Script(), "executions", "a=b").stale
+
+
+async def test_an_event_that_is_no_pod_blinds_for_no_longer_than_a_list() -> None:
+    script = Script([a_pod("a", 1)], [event("MODIFIED", {"metadata": {}})], [a_pod("b", 2)])
+
+    reflector = await followed(script)
+
+    assert [pod.name for pod in reflector.pods()] == ["b"]
+    assert script.pages == 2
