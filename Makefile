@@ -67,15 +67,15 @@ LAMBDA_PYTHON := 3.12
 ENVIRONMENTS := .airlock/environments
 lambda: setup  ## Build the function of deploy/lambda/template.yaml (LAMBDA_PYTHON=3.12, ENVIRONMENTS=directory)
 	@ls $(ENVIRONMENTS)/*.json > /dev/null
-	@rm -rf deploy/lambda/build && mkdir -p deploy/lambda/build/environments
+	@rm -rf build/lambda && mkdir -p build/lambda/environments
 	@$(PIP) install --require-hashes --only-binary :all: --python-version $(LAMBDA_PYTHON) --implementation cp \
 	    --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --platform any \
-	    --no-compile --target deploy/lambda/build -r requirements-lambda.lock
+	    --no-compile --target build/lambda -r requirements-lambda.lock
 	@tar -c --exclude __pycache__ domain detection sandbox/__init__.py sandbox/port.py storage activities workflows api \
-	    | tar -x -C deploy/lambda/build
-	@cp $(ENVIRONMENTS)/*.json deploy/lambda/build/environments/
+	    | tar -x -C build/lambda
+	@cp $(ENVIRONMENTS)/*.json build/lambda/environments/
 	@if python=$$(command -v python$(LAMBDA_PYTHON)); then \
-	    $$python -m compileall -q -j 0 --invalidation-mode unchecked-hash deploy/lambda/build; \
+	    $$python -m compileall -q -j 0 --invalidation-mode unchecked-hash build/lambda; \
 	else \
 	    echo "There is no python$(LAMBDA_PYTHON) here to compile the function: each cold start will do it." >&2; \
 	fi
@@ -94,7 +94,7 @@ lock: setup  ## Resolve all requirements again
 	compile deploy/lambda/requirements.in -c requirements.lock -o requirements-lambda.lock
 
 clean:  ## Remove what these commands have made
-	@rm -rf $(VENV) $(AWS_VENV) .airlock deploy/lambda/build .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) $(AWS_VENV) .airlock build/lambda .ruff_cache .import_linter_cache .hypothesis
 
 $(VENV)/runtime.stamp: requirements.lock pyproject.toml
 	@python=$$($(FIND_PYTHON)); \
