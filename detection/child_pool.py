@@ -43,7 +43,7 @@ class _Child:
         try:
             async with asyncio.timeout(START_SECONDS):
                 await child.ask(hello)
-        except BaseException:
+        except BaseException:  # cancelled too: nobody else knows of this child yet
             child.kill()
             await child.reap()
             raise

@@ -61,7 +61,7 @@ class ParserPool:
         if self._eager is not None and self._eager in self._pythons:
             try:
                 await (await self._pool(self._eager)).ready()
-            except BaseException:
+            except BaseException:  # cancelled too: who has not entered is never left
                 await self._lifetimes.aclose()
                 raise
         return self

@@ -106,7 +106,7 @@ async def compiled_by(python: str, user: int | None = None, files: Mapping[str, 
     try:
         async with asyncio.timeout(_COMPILED_WITHIN):
             pack, complaint = await process.communicate(_marshalled(files or sources()))
-    except BaseException:
+    except BaseException:  # cancelled too: nobody else knows of this process
         process.kill()
         await process.wait()
         raise

@@ -91,7 +91,7 @@ async def patrolled(
             result = "ended"
         except PlatformError as error:
             log.warning("patrol_failed", of=of, code=error.code)
-        except Exception as error:
+        except Exception as error:  # a defect of ours must not be the last look at everything that runs
             log.exception("patrol_broke", of=of, error=type(error).__name__)
         instruments.count(PATROLS, of=of, result=result)
         await asyncio.sleep(every)

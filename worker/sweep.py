@@ -175,7 +175,7 @@ class Sweep:
             return False  # deleted meanwhile
         except PlatformError:
             raise  # whoever does not answer for this one answers for no other
-        except Exception as error:
+        except Exception as error:  # a defect of ours must cost one evaluation, and not those behind it
             log.exception("sweep_broke", evaluation_id=evaluation_id, error=type(error).__name__)
             return False
 
@@ -186,5 +186,5 @@ class Sweep:
                 self._instruments.add(SWEPT, seen_to, chore=chore.__name__)
         except PlatformError as error:
             log.warning("sweep_failed", chore=chore.__name__, code=error.code)
-        except Exception as error:
+        except Exception as error:  # nor one chore the others
             log.exception("sweep_broke", chore=chore.__name__, error=type(error).__name__)

@@ -106,7 +106,7 @@ async def launch(plan: LaunchPlan, uid: int | None) -> Launched:
     try:
         runner = await _child_told(ways.told) if plan.tells_child else process.pid
         return Launched(process, runner, ways.opens)
-    except BaseException as error:
+    except BaseException as error:  # cancelled too: no marker names this process yet
         _close(ways.opens)
         kill_descendants(process.pid)  # first: a child that waits for its parent's word does not die with it
         with suppress(ProcessLookupError):
