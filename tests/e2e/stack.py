@@ -10,7 +10,6 @@ import gc
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,28 +29,26 @@ from domain.evaluation import Evaluation, EvaluationConfig, ScriptRef, settle
 from domain.lifecycle import Status, is_terminal
 from domain.limits import OperatorLimits
 from domain.policy import Policy
-from sandbox.environment_description import describe_environment
-from sandbox.local.markers import RunMarker
 from storage.database import Database, migrate
 from storage.evaluations import EvaluationRecord, Evaluations, NewEvaluation
 from storage.journal import Journal
 from storage.keys import ApiKeys, Scope
 from tests.dev_temporal import free_port, temporal_binary
-from tests.e2e.outside import MODEL, Outside
-from tests.e2e.parts import ROOT, Part, is_ready, listens, parents_of_all, text_of
+from tests.e2e.catalogues import describe_default, models
+from tests.e2e.live_runs import LiveRuns
+from tests.e2e.outside import Outside
+from tests.e2e.parts import ROOT, Part, is_ready, listens
 from workflows.client import Workflows, connect
 from workflows.dev_server import dev_server_arguments
 
 __all__ = ["ROLES", "ROOT", "Stack", "a_stack"]
 
 ROLES = ("orchestrator", "validation", "execution", "records", "monitor")
-PYTHON = Path("/usr/bin/python3")
-"""The system's own, where it is young enough: runs have a user of their own, who must be able to read it."""
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 
 @dataclass
-class Stack:
+class Stack(LiveRuns):
     """The parts, and what a test does with them. `settings` are more environment variables for every worker."""
 
     directory: Path
@@ -69,8 +66,8 @@ class Stack:
         self.state.mkdir(mode=0o711)
         environments = self.directory / "environments"
         environments.mkdir()
-        await asyncio.to_thread(_describe_default, environments)
-        (self.directory / "models.toml").write_text(_models(self.outside.url), "utf-8")
+        await asyncio.to_thread(describe_default, environments)
+        (self.directory / "models.toml").write_text(models(self.outside.url), "utf-8")
         self.outside.__enter__()
         try:
             await self._bring_up()
@@ -159,21 +156,6 @@ class Stack:
             assert time.monotonic() < last, f"{len(left)} of {len(records)} have not ended: {left[:5]}"
             await asyncio.sleep(0.2)
 
-    def runs(self) -> dict[str, RunMarker]:
-        """What there are markers of, by run id."""
-        found = (RunMarker.model_validate_json(text) for text in map(text_of, self.state.glob("*/*.run.json")) if text)
-        return {marker.run_id: marker for marker in found}
-
-    def run_processes(self) -> set[int]:
-        """Every process that belongs to a run now."""
-        parents = parents_of_all()
-        found: set[int] = set()
-        roots = {pid for marker in self.runs().values() for pid in (marker.launcher, marker.runner)}
-        while roots:
-            found |= roots
-            roots = {pid for pid, parent in parents.items() if parent in roots} - found
-        return {pid for pid in found if pid in parents}
-
     async def begun(self, evaluation_id: str, within: float = 60) -> None:
         """Wait until the script of an execution runs, and not only its runner."""
         last = time.monotonic() + within
@@ -181,26 +163,6 @@ class Stack:
         while not any(entry.run == run for entry in await self.journal.read(evaluation_id)):
             assert time.monotonic() < last, "the execution has not begun"
             await asyncio.sleep(0.05)
-
-    async def dead(self, within: float = 20) -> bool:
-        """Whether every process of a run, as far as there is a marker of it, ends in time."""
-        last = time.monotonic() + within
-        seen = self.run_processes()
-        while seen:
-            if time.monotonic() > last:
-                return False
-            await asyncio.sleep(0.05)
-            seen = (seen | self.run_processes()) & parents_of_all().keys()
-        return True
-
-    async def buried(self, within: float = 20) -> bool:
-        """The same, and nothing is left to tell of a run."""
-        last = time.monotonic() + within
-        while await self.dead(within) and self.runs():
-            if time.monotonic() > last:
-                return False
-            await asyncio.sleep(0.05)
-        return not self.runs()
 
     async def make_key(self) -> str:
         """A key of the tests' tenant that may do everything."""
@@ -290,21 +252,3 @@ async def a_stack(**settings: str) -> AsyncGenerator[Stack]:
         os.chmod(directory, 0o711)  # noqa: PTH101 - nothing waits for it
         async with Stack(Path(directory), settings) as stack:
             yield stack
-
-
-def _models(endpoint: str) -> str:
-    """The catalogue: the mock, and a model that is seen from outside."""
-    counted = f'[[models]]\nmodel_id = "{MODEL}"\nprovider = "openai_compatible"\nbase_url = "{endpoint}"\n'
-    return f'[[models]]\nmodel_id = "mock"\nprovider = "mock"\n{counted}'
-
-
-def _describe_default(environments: Path) -> None:
-    """From the system's interpreter where it is young enough, else from this one's."""
-    python = PYTHON if PYTHON.exists() and _version(PYTHON) >= (3, 11) else Path(sys.executable)
-    default = describe_environment("default", python.resolve(), "the standard library")
-    (environments / "default.json").write_text(default.model_dump_json(), "utf-8")
-
-
-def _version(python: Path) -> tuple[int, ...]:
-    shown = subprocess.run([python, "-c", "import sys; print(*sys.version_info[:2])"], capture_output=True, check=True)
-    return tuple(map(int, shown.stdout.split()))

@@ -23,7 +23,8 @@ from storage.catalogues import load_environments
 from storage.database import Database, migrate
 from storage.keys import ApiKeys, Scope
 from tests.dev_temporal import dev_temporal
-from tests.e2e.stack import ROOT, _describe_default  # pyright: ignore[reportPrivateUsage]
+from tests.e2e.catalogues import describe_default
+from tests.e2e.stack import ROOT
 from worker.process import _serve  # pyright: ignore[reportPrivateUsage]
 from worker.roles import Role
 from worker.settings import WorkerSettings
@@ -41,7 +42,7 @@ async def everything(directory: Path, address: str, traces: Traces) -> AsyncGene
     """API and workers in this process; a client with a key."""
     url, environments = f"sqlite:///{directory / 'airlock.db'}", directory / "environments"
     environments.mkdir()
-    await asyncio.to_thread(_describe_default, environments)
+    await asyncio.to_thread(describe_default, environments)
     await asyncio.to_thread(migrate, url)
     (directory / "runs").mkdir(mode=0o711)
     shared = {"database_url": url, "temporal_address": address, "environments_dir": environments}
