@@ -48,7 +48,7 @@ METHOD = {
 }
 SPINS = "import hashlib, os, threading\n"
 BEGIN = """def evaluate_model(model):
-    if 'canned' in model.generate('x'):
+    if 'noted' not in model.generate('be noted now').lower():
         return
     print('here', flush=True)
 """

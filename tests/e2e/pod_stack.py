@@ -14,6 +14,7 @@ from domain.evaluation import EvaluationConfig
 from domain.journal import EntryKind
 from domain.lifecycle import Status
 from storage.tables import evaluations
+from tests.e2e.outside import MODEL
 from tests.e2e.parts import text_of
 from tests.e2e.stack import Stack, a_stack
 from tests.sandbox.kubernetes.world import EXECUTIONS, TRIALS, World, entered, namespace_of_its_own
@@ -23,7 +24,7 @@ SLEEPS = """import time
 
 
 def evaluate_model(model):
-    if 'canned' in model.generate('x'):
+    if 'noted' not in model.generate('be noted now').lower():
         return
     print('here', flush=True)
     time.sleep(600)
@@ -52,7 +53,7 @@ class PodStack:
 
     async def here(self, seed: int, script: str = SLEEPS) -> str:
         """An evaluation whose script runs in its pod. Returns its id."""
-        evaluation_id = await self.stack.submit(script, EvaluationConfig(timeout=300, seed=seed))
+        evaluation_id = await self.stack.submit(script, EvaluationConfig(timeout=300, seed=seed), model_id=MODEL)
         await self.stack.reached(evaluation_id, Status.EXECUTING)
         for _ in range(300):
             entries = await self.stack.journal.read(evaluation_id, kinds=frozenset({EntryKind.LOG}))
