@@ -16,19 +16,23 @@ from cli.up import up
 from tests.cli.conftest import ROOT, Airlock
 from tests.cli.scripted_server import Server, accepted
 from tests.cli.servers import an_event
+from tests.slices import slice_of_rows
 
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [
-        ("completed", 0),
-        ("failed", 1),
-        ("timed_out", 1),
-        ("validation_failed", 1),
-        ("stopped", 1),
-        ("error", 6),
-        ("awaiting_approval", 7),
-    ],
+    slice_of_rows(
+        [
+            ("completed", 0),
+            ("failed", 1),
+            ("timed_out", 1),
+            ("validation_failed", 1),
+            ("stopped", 1),
+            ("error", 6),
+            ("awaiting_approval", 7),
+        ],
+        every=3,
+    ),
 )
 def test_the_exit_code_of_a_followed_submission_tells_how_it_ended(
     server: Server, airlock: Airlock, status: str, code: int
@@ -43,14 +47,17 @@ def test_the_exit_code_of_a_followed_submission_tells_how_it_ended(
 
 @pytest.mark.parametrize(
     ("answer", "code", "words"),
-    [
-        ((401, {"code": "unauthorized", "detail": "Send a valid API key."}), 3, "(401 unauthorized)"),
-        ((403, {"code": "forbidden", "detail": "Not with this key."}), 3, "(403 forbidden)"),
-        ((404, {"code": "not_found", "detail": "There is none."}), 4, "(404 not_found)"),
-        ((429, {"code": "rate_limited", "detail": "Too many."}), 3, "Try again in 9 s."),
-        ((503, {"code": "database_away", "detail": "Nothing was accepted."}), 5, "Nothing was accepted."),
-        ((200, "<html>another server's page</html>"), 5, "is no Airlock"),
-    ],
+    slice_of_rows(
+        [
+            ((401, {"code": "unauthorized", "detail": "Send a valid API key."}), 3, "(401 unauthorized)"),
+            ((403, {"code": "forbidden", "detail": "Not with this key."}), 3, "(403 forbidden)"),
+            ((404, {"code": "not_found", "detail": "There is none."}), 4, "(404 not_found)"),
+            ((429, {"code": "rate_limited", "detail": "Too many."}), 3, "Try again in 9 s."),
+            ((503, {"code": "database_away", "detail": "Nothing was accepted."}), 5, "Nothing was accepted."),
+            ((200, "<html>another server's page</html>"), 5, "is no Airlock"),
+        ],
+        every=3,
+    ),
 )
 def test_each_refusal_is_one_line_and_its_own_exit_code(
     server: Server, airlock: Airlock, answer: tuple[int, object], code: int, words: str
@@ -66,12 +73,15 @@ def test_each_refusal_is_one_line_and_its_own_exit_code(
 
 @pytest.mark.parametrize(
     ("settings", "code"),
-    [
-        ({"AIRLOCK_URL": "http://127.0.0.1:9"}, 5),
-        ({"AIRLOCK_URL": "http://[::1"}, 2),
-        ({"AIRLOCK_URL": "nonsense"}, 5),
-        ({"AIRLOCK_API_KEY": "schlüssel"}, 2),
-    ],
+    slice_of_rows(
+        [
+            ({"AIRLOCK_URL": "http://127.0.0.1:9"}, 5),
+            ({"AIRLOCK_URL": "http://[::1"}, 2),
+            ({"AIRLOCK_URL": "nonsense"}, 5),
+            ({"AIRLOCK_API_KEY": "schlüssel"}, 2),
+        ],
+        every=2,
+    ),
 )
 def test_an_address_or_a_key_that_cannot_work_is_one_line(
     airlock: Airlock, settings: dict[str, str], code: int

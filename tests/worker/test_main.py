@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.dev_temporal import dev_temporal, free_port
+from tests.slices import slice_of_rows
 from worker.__main__ import CANNOT_START
 
 
@@ -51,12 +52,15 @@ def test_without_its_namespace_it_says_what_to_run(url: str, temporal: str) -> N
 @pytest.mark.temporal
 @pytest.mark.parametrize(
     ("database", "words"),
-    [
-        ("sqlite:///{directory}/empty.db", "airlock admin setup"),
-        ("sqlite:///{directory}/nowhere/airlock.db", "does not answer"),
-        ("nonsense", "AIRLOCK_DATABASE_URL"),
-        ("mongodb://localhost/airlock", "AIRLOCK_DATABASE_URL"),
-    ],
+    slice_of_rows(
+        [
+            ("sqlite:///{directory}/empty.db", "airlock admin setup"),
+            ("sqlite:///{directory}/nowhere/airlock.db", "does not answer"),
+            ("nonsense", "AIRLOCK_DATABASE_URL"),
+            ("mongodb://localhost/airlock", "AIRLOCK_DATABASE_URL"),
+        ],
+        every=4,
+    ),
 )
 def test_without_its_database_it_says_what_to_do(tmp_path: Path, temporal: str, database: str, words: str) -> None:
     url = database.format(directory=tmp_path)

@@ -5,6 +5,7 @@ import pytest
 from domain.limits import BOUNDS, RunLimits
 from domain.outcomes import RunOutcome
 from tests.sandbox.contract.conftest import Bench
+from tests.slices import slice_of_rows
 
 pytestmark = pytest.mark.sandbox
 
@@ -13,38 +14,41 @@ SMALL_MEMORY = RunLimits(memory_bytes=96 << 20)
 
 @pytest.mark.parametrize(
     ("script", "limits", "outcome"),
-    [
-        ("while True: pass", RunLimits(cpu_seconds=1), RunOutcome.CPU_LIMIT),
-        ("import signal; signal.signal(24, 1)\nwhile True: pass", RunLimits(cpu_seconds=1), RunOutcome.CPU_LIMIT),
-        ("x = []\nwhile True: x.append(bytearray(1 << 20))", SMALL_MEMORY, RunOutcome.MEMORY_LIMIT),
-        ("x = bytearray(900 << 20)", SMALL_MEMORY, RunOutcome.MEMORY_LIMIT),
-        (
-            "import os, time\nwhile True:\n    if not os.fork(): time.sleep(60)",
-            RunLimits(processes=16),
-            RunOutcome.PROCESS_LIMIT,
-        ),
-        (
-            "import threading, time\nwhile True: threading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
-            RunLimits(processes=16),
-            RunOutcome.PROCESS_LIMIT,
-        ),
-        (
-            "f = [open('/dev/null') for _ in range(300)]",
-            RunLimits(open_files=BOUNDS["open_files"].default),
-            RunOutcome.EXCEPTION,
-        ),
-        (
-            "import os, tempfile\nwhile True: os.write(tempfile.mkstemp()[0], bytes(1 << 20))",
-            RunLimits(disk_bytes=8 << 20),
-            RunOutcome.DISK_LIMIT,
-        ),
-        (
-            "f = open('big', 'wb', 0)\nwhile True: f.write(bytes(1 << 20))",
-            RunLimits(disk_bytes=8 << 20),
-            RunOutcome.DISK_LIMIT,
-        ),
-        ("while True: print('x' * 4096)", RunLimits(output_bytes=4096), RunOutcome.OUTPUT_LIMIT),
-    ],
+    slice_of_rows(
+        [
+            ("while True: pass", RunLimits(cpu_seconds=1), RunOutcome.CPU_LIMIT),
+            ("import signal; signal.signal(24, 1)\nwhile True: pass", RunLimits(cpu_seconds=1), RunOutcome.CPU_LIMIT),
+            ("x = []\nwhile True: x.append(bytearray(1 << 20))", SMALL_MEMORY, RunOutcome.MEMORY_LIMIT),
+            ("x = bytearray(900 << 20)", SMALL_MEMORY, RunOutcome.MEMORY_LIMIT),
+            (
+                "import os, time\nwhile True:\n    if not os.fork(): time.sleep(60)",
+                RunLimits(processes=16),
+                RunOutcome.PROCESS_LIMIT,
+            ),
+            (
+                "import threading as t, time\nwhile True: t.Thread(target=time.sleep, args=(9,), daemon=True).start()",
+                RunLimits(processes=16),
+                RunOutcome.PROCESS_LIMIT,
+            ),
+            (
+                "f = [open('/dev/null') for _ in range(300)]",
+                RunLimits(open_files=BOUNDS["open_files"].default),
+                RunOutcome.EXCEPTION,
+            ),
+            (
+                "import os, tempfile\nwhile True: os.write(tempfile.mkstemp()[0], bytes(1 << 20))",
+                RunLimits(disk_bytes=8 << 20),
+                RunOutcome.DISK_LIMIT,
+            ),
+            (
+                "f = open('big', 'wb', 0)\nwhile True: f.write(bytes(1 << 20))",
+                RunLimits(disk_bytes=8 << 20),
+                RunOutcome.DISK_LIMIT,
+            ),
+            ("while True: print('x' * 4096)", RunLimits(output_bytes=4096), RunOutcome.OUTPUT_LIMIT),
+        ],
+        every=2,
+    ),
 )
 async def test_a_limit_has_its_outcome(bench: Bench, script: str, limits: RunLimits, outcome: RunOutcome) -> None:
     report = await bench.run(script, limits=limits)

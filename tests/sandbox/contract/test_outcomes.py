@@ -6,6 +6,7 @@ from domain.errors import EnvironmentUnavailable
 from domain.limits import BOUNDS, MAX_RESULT_DEPTH, RunLimits
 from domain.outcomes import RunOutcome
 from tests.sandbox.contract.conftest import Bench
+from tests.slices import slice_of_rows
 
 pytestmark = pytest.mark.sandbox
 
@@ -37,25 +38,28 @@ async def test_a_plain_program_has_no_result(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("script", "outcome"),
-    [
-        ("1 / 0", RunOutcome.EXCEPTION),
-        (EVALUATE + "return 1 / 0", RunOutcome.EXCEPTION),
-        ("def (", RunOutcome.EXCEPTION),
-        (b"x = '\xff'", RunOutcome.EXCEPTION),
-        ("import sys; sys.exit(3)", RunOutcome.NONZERO_EXIT),
-        ("exit()", RunOutcome.COMPLETED),
-        ("import os; os.kill(os.getpid(), 11)", RunOutcome.SIGNALLED),
-        (EVALUATE + "import os; os._exit(0)", RunOutcome.EARLY_EXIT),
-        (EVALUATE + "raise SystemExit", RunOutcome.EARLY_EXIT),
-        ("import sys; sys.exit()\n" + EVALUATE + "return 1", RunOutcome.EARLY_EXIT),
-        ("import os; os._exit(0)", RunOutcome.COMPLETED),
-        ("import ctypes; ctypes.CDLL(None).syscall(0x40000000 | 39)", RunOutcome.FORBIDDEN_OPERATION),
-        ("while True: pass", RunOutcome.TIMED_OUT),
-        (EVALUATE + "return {1, 2}", RunOutcome.INVALID_RESULT),
-        (EVALUATE + "return float('nan')", RunOutcome.INVALID_RESULT),
-        (EVALUATE + "return '\\ud800'", RunOutcome.INVALID_RESULT),
-        (EVALUATE + "return {1: 'a', '1': 'b'}", RunOutcome.INVALID_RESULT),
-    ],
+    slice_of_rows(
+        [
+            ("1 / 0", RunOutcome.EXCEPTION),
+            (EVALUATE + "return 1 / 0", RunOutcome.EXCEPTION),
+            ("def (", RunOutcome.EXCEPTION),
+            (b"x = '\xff'", RunOutcome.EXCEPTION),
+            ("import sys; sys.exit(3)", RunOutcome.NONZERO_EXIT),
+            ("exit()", RunOutcome.COMPLETED),
+            ("import os; os.kill(os.getpid(), 11)", RunOutcome.SIGNALLED),
+            (EVALUATE + "import os; os._exit(0)", RunOutcome.EARLY_EXIT),
+            (EVALUATE + "raise SystemExit", RunOutcome.EARLY_EXIT),
+            ("import sys; sys.exit()\n" + EVALUATE + "return 1", RunOutcome.EARLY_EXIT),
+            ("import os; os._exit(0)", RunOutcome.COMPLETED),
+            ("import ctypes; ctypes.CDLL(None).syscall(0x40000000 | 39)", RunOutcome.FORBIDDEN_OPERATION),
+            ("while True: pass", RunOutcome.TIMED_OUT),
+            (EVALUATE + "return {1, 2}", RunOutcome.INVALID_RESULT),
+            (EVALUATE + "return float('nan')", RunOutcome.INVALID_RESULT),
+            (EVALUATE + "return '\\ud800'", RunOutcome.INVALID_RESULT),
+            (EVALUATE + "return {1: 'a', '1': 'b'}", RunOutcome.INVALID_RESULT),
+        ],
+        every=2,
+    ),
 )
 async def test_an_end_has_its_outcome(bench: Bench, script: str | bytes, outcome: RunOutcome) -> None:
     report = await bench.run(script, timeout_seconds=2 if outcome is RunOutcome.TIMED_OUT else 20)
