@@ -1,4 +1,4 @@
-"""What a script finds in its scratch space: a work directory that is empty, and a home with decoy secrets beside it."""
+"""What a script finds in its scratch space: a work directory with itself alone, and beside it a home with decoys."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+SCRIPT = "script.py"
+"""What `__file__` says: what is run never comes from there."""
 _FOR_ALL, _TO_READ = 0o777, 0o644
 """Whoever lays them out may be another user than the script, and nobody else gets to the scratch space."""
 
@@ -22,26 +24,27 @@ def work_below(scratch: str) -> str:
     return f"{scratch}/work"
 
 
-def lay_out(scratch: str, decoys: Mapping[str, str]) -> int:
+def lay_out(scratch: str, script: bytes, decoys: Mapping[str, str]) -> int:
     """Make both directories, and plant the files by their paths below the home. How many: a small space may be full."""
     mask = os.umask(0)
     planted = 0
     try:
         for directory in (work_below(scratch), home_below(scratch)):
             os.mkdir(directory, _FOR_ALL)
+        _plant(f"{work_below(scratch)}/{SCRIPT}", script)
         for path, text in decoys.items():
-            planted += _plant(f"{home_below(scratch)}/{path}", text)
+            planted += _plant(f"{home_below(scratch)}/{path}", text.encode("ascii"))
     finally:
         os.umask(mask)
     return planted
 
 
-def _plant(path: str, text: str) -> bool:
+def _plant(path: str, data: bytes) -> bool:
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _TO_READ)
         try:
-            return os.write(descriptor, text.encode("ascii")) == len(text)
+            return os.write(descriptor, data) == len(data)
         finally:
             os.close(descriptor)
     except OSError:

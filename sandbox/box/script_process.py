@@ -140,10 +140,10 @@ def _become_the_script(order: Order, wall: WallSpec, channel: socket.socket, str
         signal.set_wakeup_fd(-1)
         os.setpgid(0, 0)  # no session of its own: where each is scheduled as one, nice 19 would weigh within it alone
         sources = [os.open("/dev/null", os.O_RDONLY), *streams]
-        planted = lay_out(order.scratch, order.decoy_files) if wall.machine is None else 0
+        planted = _lay_out(order) if wall.machine is None else 0
         start = _raise(wall, channel)
         if wall.machine is not None:  # the wall has made it another user, who has to own what is laid out
-            planted = lay_out(order.scratch, order.decoy_files)
+            planted = _lay_out(order)
         checks, details = observe(wall)
         told = (checks, {**details, "decoy_files": str(planted)})
         channel.send(dumps(told).encode("ascii") + b"\n")
@@ -154,6 +154,10 @@ def _become_the_script(order: Order, wall: WallSpec, channel: socket.socket, str
         start.execve([order.python, "-P", "-s", "-S", "-c", _GUEST_BOOT], environment_of(order))
     except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on
         os._exit(70)
+
+
+def _lay_out(order: Order) -> int:
+    return lay_out(order.scratch, order.script.encode("latin-1"), order.decoy_files)
 
 
 def _raise(wall: WallSpec, channel: socket.socket) -> Start:
@@ -179,6 +183,7 @@ def environment_of(order: Order) -> dict[str, str]:
         "TMPDIR": order.scratch,
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
+        "USER": "airlock",  # its uid has no name, and `getpass.getuser` would fail
         "PYTHONHASHSEED": str(order.task["seed"] % (1 << 32)),
         "PYTHONDONTWRITEBYTECODE": "1",
         "OMP_NUM_THREADS": "1",  # one thread each: libraries would start one per processor of the machine

@@ -18,8 +18,13 @@ SYSTEM_FILES: Mapping[str, str] = MappingProxyType(
     {
         "/etc/ld.so.cache": "the dynamic linker's index",
         "/etc/localtime": "the time zone",
+        "/etc/mime.types": "kinds of files: `mimetypes` fails where it is there and closed",
         "/dev/urandom": "randomness",
         "/sys/devices/system/cpu/online": "how many processors there are: thread pools ask",
+        "/proc/meminfo": "how much memory there is, which a system call tells too: psutil asks",
+        "/proc/self/stat": "its own times: psutil asks",
+        "/proc/self/statm": "its own memory",
+        "/proc/self/status": "its own memory and threads: many scripts weigh themselves",
         "/proc/self/maps": "what it has loaded itself: scikit-learn looks for its thread pools there, or else fails",
     }
 )
