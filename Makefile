@@ -20,7 +20,7 @@ echo "Airlock needs Python 3.11 or newer with venv, and found none (Debian, Ubun
 exit 1
 endef
 
-.PHONY: help setup demo up test nightly test-roles check format science aws lambda bench lock clean
+.PHONY: help setup demo up test nightly test-roles check format science aws lambda cluster images install-cluster scanner bench lock clean
 
 help:  ## List these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -79,6 +79,36 @@ lambda: setup  ## Build the function of deploy/lambda/template.yaml (LAMBDA_PYTH
 	else \
 	    echo "There is no python$(LAMBDA_PYTHON) here to compile the function: each cold start will do it." >&2; \
 	fi
+
+# A cluster of one's own for trying: kind, or else k3d. Both enforce NetworkPolicy
+CLUSTER := airlock
+cluster:  ## Make a small Kubernetes with kind or k3d, unless it is there
+	@if command -v kind > /dev/null; then \
+	    kind get clusters 2> /dev/null | grep -qx $(CLUSTER) \
+	        || kind create cluster --name $(CLUSTER) --config deploy/kubernetes/kind.yaml; \
+	elif command -v k3d > /dev/null; then \
+	    k3d cluster get $(CLUSTER) > /dev/null 2>&1 \
+	        || k3d cluster create $(CLUSTER) --wait --k3s-arg '--kubelet-arg=pod-max-pids=256@server:*' \
+	            --k3s-arg '--kubelet-arg=seccomp-default=true@server:*' \
+	            --k3s-arg '--kubelet-arg=container-log-max-size=32Mi@server:*'; \
+	else \
+	    echo "make cluster needs kind or k3d (and an engine for containers), and neither is on the PATH." >&2; exit 1; \
+	fi
+
+images: setup  ## Build the image of each environment, and load it onto the nodes of `make cluster`
+	@options=(); \
+	if command -v kind > /dev/null; then nodes=$$(kind get nodes --name $(CLUSTER) 2> /dev/null); \
+	elif command -v k3d > /dev/null; then nodes=$$(k3d node list --no-headers | awk '$$2 != "loadbalancer" && $$3 == "$(CLUSTER)" {print $$1}'); fi; \
+	for node in $${nodes:-}; do options+=(--node "docker exec --interactive $$node ctr --namespace k8s.io"); done; \
+	$(BIN)/airlock environments image $(NAMES) "$${options[@]}" $(ARGS)
+
+install-cluster: setup  ## Put Airlock's objects on the cluster that kubectl speaks to; ARGS: the options of the command
+	@$(BIN)/airlock admin install-cluster $(ARGS)
+
+scanner: setup  ## Install the scanner that the tests of what deploys use, apart from everything else
+	@[ -x $(VENV)/scanner/bin/python ] || $(BIN)/python -m venv $(VENV)/scanner
+	@$(VENV)/scanner/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --only-binary :all: \
+	    -r requirements-scanner.lock
 
 bench: $(VENV)/dev.stamp  ## Measure, and print the method beside each figure
 	@for script in bench/[a-z]*.py; do $(BIN)/python "$$script"; done

@@ -11,6 +11,7 @@ import typer
 from sqlalchemy import make_url
 from sqlalchemy.exc import ProgrammingError
 
+from cli import cluster_install
 from cli.exit_codes import ExitCode
 from cli.session import Failed, tell
 from cli.settings import OperatorSettings, operator_settings
@@ -25,6 +26,10 @@ app = typer.Typer(no_args_is_help=True, help="Prepare an installation.")
 @app.callback()
 def admin() -> None:
     """Prepare an installation."""
+
+
+app.command("install-cluster")(cluster_install.install_cluster)
+app.command("uninstall-cluster")(cluster_install.uninstall_cluster)
 
 
 @app.command()

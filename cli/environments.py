@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from cli import environment_image
 from cli.client import parts_of
+from cli.environment_image import lock_of
 from cli.exit_codes import ExitCode
 from cli.places import make_place
 from cli.session import AsJson, Failed, connection, tell
@@ -50,7 +53,10 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Offer an interpreter with what it can import. Workers see it when they start again."""
-    _show(_offer(name, python.absolute(), description, operator_settings().environments), as_json=as_json)
+    directory = operator_settings().environments
+    added = _offer(name, python.absolute(), description, directory)
+    lock_of(directory, name).unlink(missing_ok=True)  # of another environment that had this name
+    _show(added, as_json=as_json)
 
 
 @app.command()
@@ -67,7 +73,11 @@ def make(
     tell(f"Installing {requirements} ...")
     _perform(python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--require-hashes",
              "--only-binary", ":all:", "-r", str(requirements))  # fmt: skip
+    shutil.copyfile(requirements, lock_of(directory, name))  # what its image is made from
     _show(_offer(name, python, description or f"Made from {requirements.name}", directory), as_json=as_json)
+
+
+app.command("image")(environment_image.image)
 
 
 def make_default(directory: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ for path in distributions(sites):
         packages.append({"name": found["Name"], "version": found["Version"]})
 modules = set(sys.stdlib_module_names) | {each.name for each in pkgutil.iter_modules(sites)}
 print(json.dumps({
+    "version": sys.version,
     "modules": sorted(modules), "packages": packages, "digest": environment_digest(sites),
     "prefix": os.path.realpath(sys.base_prefix), "executable": os.path.realpath(sys.argv[1]), "sites": sites,
 }))
@@ -45,13 +47,8 @@ def describe_environment(name: str, python: Path, description: str) -> Environme
 
     A bare interpreter offers the standard library alone, a virtual environment its own packages too.
     """
-    program = _DIGEST_SOURCE.read_text("utf-8") + _DESCRIBE
+    seen = asked((str(python),), str(python))
     try:
-        done = subprocess.run(  # noqa: S603 - the operator's own interpreter
-            [str(python), "-I", "-S", "-", str(python)],
-            input=program, capture_output=True, text=True, timeout=_WITHIN, env={}, cwd="/", check=True,
-        )  # fmt: skip
-        seen = json.loads(done.stdout)
         return Environment(
             name=name,
             description=description,
@@ -61,7 +58,24 @@ def describe_environment(name: str, python: Path, description: str) -> Environme
             packages=seen["packages"],
             digest=seen["digest"],
         )
-    except (OSError, subprocess.SubprocessError, ValueError, KeyError, ValidationError) as error:
+    except (ValueError, KeyError, ValidationError) as error:
+        raise EnvironmentUnavailable(f"The interpreter {python} cannot describe itself.", str(error)) from error
+
+
+def asked(command: Sequence[str], python: str, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What an interpreter says of itself: `version`, `modules`, `packages`, `digest`, and where its files are.
+
+    The command starts it, here or in an image, where it is called `python`. Raises EnvironmentUnavailable.
+    """
+    program = _DIGEST_SOURCE.read_text("utf-8") + _DESCRIBE
+    try:
+        done = subprocess.run(  # noqa: S603 - the operator's own interpreter
+            [*command, "-I", "-S", "-", python],
+            input=program, capture_output=True, text=True, timeout=_WITHIN, env=dict(environment or {}), cwd="/",
+            check=True,
+        )  # fmt: skip
+        return json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise EnvironmentUnavailable(f"The interpreter {python} cannot describe itself.", str(error)) from error
 
 

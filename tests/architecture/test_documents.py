@@ -70,7 +70,7 @@ def test_every_command_of_airlock_is_there_with_its_options(page: Path) -> None:
     known = commands_of_airlock()
     for code in code_in(page.read_text()):
         if found := re.match(r"(?:\.venv/bin/)?airlock((?: .*)?)$", code):
-            words = found[1].split()
+            words = re.sub(r'"[^"]*"', "value", found[1]).split()
             command = next((tuple(words[:n]) for n in (2, 1, 0) if tuple(words[:n]) in known), ())
             assert command or not words or words[0].startswith("-"), code
             options = {word.partition("=")[0].strip("[],") for word in words if word.strip("[").startswith("-")} - {"-"}

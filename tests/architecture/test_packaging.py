@@ -11,7 +11,7 @@ import pytest
 from domain.lifecycle import TERMINAL
 
 ROOT = Path(__file__).parents[2]
-LOCKS = tuple(f"requirements{kind}.lock" for kind in ("", "-dev", "-science", "-aws", "-lambda"))
+LOCKS = tuple(f"requirements{kind}.lock" for kind in ("", "-dev", "-science", "-aws", "-lambda", "-scanner"))
 
 
 def names_in(lock: str) -> set[str]:

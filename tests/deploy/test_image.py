@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import subprocess
 import time
 from collections.abc import Generator, Iterator
@@ -17,12 +16,11 @@ import pytest
 from cli.client import AirlockClient
 from cli.following import follow
 from domain.lifecycle import Status
+from tests.deploy.engine import ENGINE_BASE, require_engine
 from tests.dev_temporal import dev_temporal, free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.docker]
 ROOT = Path(__file__).parents[2]
-BASE = os.environ.get("TEST_IMAGE_BASE")
-"""A Debian with Python 3.11 or newer that the engine already has. None: what the Dockerfile names."""
 WITHIN = 120.0
 ROLES = ("orchestrator", "records", "validation", "execution", "monitor")
 STATE = "/var/lib/airlock/state"
@@ -40,12 +38,8 @@ def docker(*words: str, within: float = WITHIN) -> str:
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[str]:
-    if (
-        shutil.which("docker") is None
-        or subprocess.run(("docker", "info"), capture_output=True, check=False).returncode
-    ):
-        pytest.skip("No Docker engine answers here: the image is not built.")
-    base = ("--build-arg", f"BASE={BASE}") if BASE else ()
+    require_engine()
+    base = ("--build-arg", f"BASE={ENGINE_BASE}") if ENGINE_BASE else ()
     name = f"airlock-test:{secrets.token_hex(6)}"
     docker("build", "--network", "host", *base, "--tag", name, str(ROOT), within=1800)
     yield name

@@ -1,0 +1,159 @@
+"""`airlock admin install-cluster` and `uninstall-cluster`, on a real cluster, in namespaces of their own."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sandbox.kubernetes.cluster import Access, Cluster
+from tests.sandbox.kubernetes.world import ROOT, World, entered
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+CLUSTER_WIDE = ("validatingadmissionpolicies", "validatingadmissionpolicybindings", "namespaces")
+IN_CLUSTER = ("validation", "execution", "monitor")
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return entered()
+
+
+@dataclass
+class Installation:
+    """What an operator has: an overlay whose names are his own, and a directory for its state."""
+
+    world: World
+    name: str
+    directory: Path
+
+    @property
+    def overlay(self) -> Path:
+        return self.directory / "kubernetes" / "laptop"
+
+    def airlock(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        own = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.directory),
+            "AIRLOCK_STATE_DIR": str(self.directory / "state"),
+        }
+        command = [sys.executable, "-m", "cli", "admin", *words, f"--kubeconfig={self.world.kubeconfig}"]
+        return subprocess.run(
+            command, cwd=ROOT, env=own | settings, capture_output=True, text=True, check=False, timeout=400
+        )
+
+    def install(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return self.airlock("install-cluster", f"--overlay={self.overlay}", *words, **settings)
+
+    def left(self) -> list[str]:
+        """What of ours the cluster has outside namespaces; with a namespace all goes that is in it."""
+        listed = self.world.kubectl("get", ",".join(CLUSTER_WIDE), "-o", "name").stdout.split()
+        return [each for each in listed if self.name in each]
+
+    def cluster_file(self) -> Path:
+        file = self.directory / "cluster.toml"
+        classes = "".join(
+            f'[{name}]\nnamespace = "{self.name}-{name}"\nimage_pull_policy = "Never"\n'
+            f'[{name}.images.default]\nreference = "{self.world.image}"\n'
+            for name in ("trials", "executions")
+        )
+        file.write_text(f'namespace = "{self.name}"\n{classes}')
+        return file
+
+
+@contextmanager
+def an_installation(world: World) -> Generator[Installation]:
+    """The repository's objects under names of their own: others use the cluster at the same time."""
+    name = f"airlock-{secrets.token_hex(3)}"
+    with tempfile.TemporaryDirectory(prefix="airlock-install-") as directory:
+        made = Installation(world, name, Path(directory))
+        shutil.copytree(ROOT / "deploy" / "kubernetes", made.overlay.parent)
+        for file in made.overlay.parent.rglob("*.yaml"):
+            text = re.sub(
+                r"\bairlock-(trials|executions|scripts|script-connections)\b", rf"{name}-\1", file.read_text()
+            )
+            text = re.sub(r"(namespace: |serviceaccount:)airlock\b(?!-)", rf"\1{name}", text)
+            text = re.sub(r'(airlock/scripts: )"true"', rf'\1"{name}"', text)
+            file.write_text(re.sub(r"(kind: Namespace\nmetadata:\n  name: )airlock\n", rf"\1{name}\n", text))
+        try:
+            yield made
+        finally:
+            world.kubectl("delete", "--ignore-not-found", "--wait=false", "-k", str(made.overlay))
+
+
+@pytest.fixture
+def installation(world: World) -> Iterator[Installation]:
+    with an_installation(world) as made:
+        yield made
+
+
+def test_what_is_installed_twice_is_there_once_and_what_is_removed_has_gone(installation: Installation) -> None:
+    first = installation.install()
+    there = installation.left()
+    second = installation.install()
+    again = installation.left()
+    removed = installation.airlock("uninstall-cluster")
+
+    assert (first.returncode, second.returncode, removed.returncode) == (0, 0, 0), second.stderr + removed.stderr
+    assert len(there) == 7  # three namespaces, two policies and their bindings
+    assert again == there
+    assert installation.left() == []
+    assert not (installation.directory / "state" / "cluster").exists()
+
+
+async def test_each_role_gets_a_kubeconfig_that_is_only_its_account(installation: Installation) -> None:
+    keys = installation.directory / "keys"
+
+    done = installation.install(f"--kubeconfigs={keys}")
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(each.name for each in keys.iterdir()) == sorted(f"kubeconfig_{role}" for role in IN_CLUSTER)
+    assert {each.stat().st_mode & 0o777 for each in keys.iterdir()} == {0o600}
+    assert "client-key-data" not in (keys / "kubeconfig_execution").read_text()
+    async with Cluster.connect(keys / "kubeconfig_execution") as cluster:
+        wanted = {
+            namespace: await cluster.may(Access(verb="create", resource="pods", namespace=namespace))
+            for namespace in (f"{installation.name}-executions", f"{installation.name}-trials", "default")
+        }
+    assert list(wanted.values()) == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--secrets={}",), "need --cluster-file and --temporal"),
+        (("--secrets={}", "--temporal=t:7233", "--cluster-file={}/kubeconfig.toml"), "names a kubeconfig"),
+        (("--secrets={}", "--temporal=t:7233", "--cluster-file={}/cluster.toml"), "There is no"),
+        (("--overlay={}/empty",), "kubectl kustomize"),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_is_applied(
+    words: tuple[str, ...], said: str, installation: Installation
+) -> None:
+    good = installation.cluster_file()
+    (installation.directory / "kubeconfig.toml").write_text(f'kubeconfig = "/k"\n{good.read_text()}')
+    (installation.directory / "empty").mkdir()
+
+    done = installation.install(*(word.format(installation.directory) for word in words))
+
+    assert done.returncode not in {0, 1}
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert installation.left() == []
+
+
+def test_what_was_never_installed_is_not_removed(installation: Installation) -> None:
+    done = installation.airlock("uninstall-cluster")
+
+    assert done.returncode == 4
+    assert "Nothing was installed from here" in done.stderr
