@@ -25,6 +25,10 @@ class Reconnecting:
         self._settings, self._traces = settings, traces
         self._current: Workflows | None = None
 
+    async def prepare(self) -> None:
+        """Load Temporal's SDK now: the first call has a second, and would spend it on that."""
+        await self._connected()
+
     def renew(self) -> None:
         """Let the connection go."""
         if self._current is not None:
@@ -58,7 +62,7 @@ class Reconnecting:
 
     async def _connected(self) -> Workflows:
         if self._current is None:
-            from workflows.client import Workflows, connect  # noqa: PLC0415 - a third of a cold start, and not always needed
+            from workflows.client import Workflows, connect  # noqa: PLC0415 - slow, and not always needed
 
             settings = self._settings
             interceptors = [self._traces.interceptor] if self._traces else []

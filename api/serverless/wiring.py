@@ -80,7 +80,9 @@ class ChecksHere(ParserPool):
 
 async def _gateway(settings: ServerlessSettings, traces: Traces | None, lifetimes: AsyncExitStack) -> Reconnecting:
     if settings.queue_url is None:
-        return Reconnecting(settings, traces)
+        direct = Reconnecting(settings, traces)
+        await direct.prepare()
+        return direct
     from workflows.aws.intake_queue import IntakeQueue  # noqa: PLC0415 - it loads what signs
     from workflows.aws.signed_http import signing  # noqa: PLC0415
 

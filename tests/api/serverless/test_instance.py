@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ from storage.evaluations import Evaluations
 from tests.api.serverless.conftest import FakeGateway, Time, a_request, words_of
 
 ROOT = "/api/v1/evaluations"
+ROOT_FOLDER = Path(__file__).parents[3]
 SCRIPT = {"model_id": "mock", "script": "print('hello')\n"}
 Key = Callable[..., str]
 
@@ -173,3 +176,19 @@ def test_a_queue_needs_its_region() -> None:
 
     with pytest.raises(ValueError, match="AIRLOCK_QUEUE_URL needs AIRLOCK_AWS_REGION"):
         ServerlessSettings.model_validate(values)
+
+
+def test_a_first_call_has_its_second_for_itself() -> None:
+    program = (
+        "import asyncio, sys\n"
+        "from contextlib import AsyncExitStack\n"
+        "from api.serverless.wiring import _gateway\n"
+        "from api.serverless.settings import ServerlessSettings\n"
+        "settings = ServerlessSettings.model_validate({'database_url': 'postgresql://x/y'})\n"
+        "asyncio.run(_gateway(settings, None, AsyncExitStack()))\n"
+        "print('temporalio.client' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT_FOLDER, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "True"  # else importing it would come out of the ping's second
