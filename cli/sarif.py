@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import JsonValue
 
@@ -20,7 +22,7 @@ def sarif(screened: Sequence[Screened]) -> str:
     results: list[JsonValue] = [_result(each.name, found) for each in screened for found in each.findings]
     used = sorted({found.rule for each in screened for found in each.findings})
     notifications: list[JsonValue] = [
-        {"level": "error", "message": {"text": f"{each.name}: {each.note}"}} for each in screened if each.note
+        {"level": "error", "message": {"text": f"{_uri(each.name)}: {each.note}"}} for each in screened if each.note
     ]
     return json.dumps(
         {
@@ -52,8 +54,13 @@ def _rule(name: str) -> JsonValue:
     return described
 
 
+def _uri(name: str) -> str:
+    """A relative or absolute reference, with what no URI may hold escaped: any byte may be in a name."""
+    return "stdin" if name == "-" else quote(os.fsencode(Path(name).as_posix()))
+
+
 def _result(name: str, found: Finding) -> JsonValue:
-    place: dict[str, JsonValue] = {"artifactLocation": {"uri": "stdin" if name == "-" else Path(name).as_posix()}}
+    place: dict[str, JsonValue] = {"artifactLocation": {"uri": _uri(name)}}
     if found.line is not None and found.line > 0:
         place["region"] = {"startLine": found.line, "startColumn": max(found.column or 1, 1)}
     return {

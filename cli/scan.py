@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli.sarif import sarif
+from cli.script_files import NoScript, content_of, files_of
 from detection.policy_file import PolicyError, load_policy
 from detection.screening import Screened, Screening
 from domain.errors import PlatformError
 from domain.findings import Finding, Verdict
-from domain.limits import MAX_SCRIPT_BYTES
 from domain.policy import Policy
 from storage.catalogues import CatalogueError, load_environments
 
 APPROVED, NOT_APPROVED, MISUSE = 0, 1, 2
 """Exit codes: every script is approved; one is not; there was nothing to scan, or not as asked."""
-STDIN = "-"
 
 
 class _Misuse(Exception):
@@ -40,12 +38,12 @@ def scan(
 ) -> None:
     """Screen scripts as the first two stages would. Exit code 0: all approved, 1: not all, 2: misuse."""
     try:
-        files = list(_files(paths))
+        files = list(files_of(paths))
         ruled_by, modules = load_policy(policy), _modules(environment)
         show = _presenter(json_lines=json_lines, as_sarif=as_sarif)
         screened = asyncio.run(_screen(files, ruled_by, modules, show))
-    except (_Misuse, PolicyError, CatalogueError, PlatformError) as refused:
-        typer.echo(str(refused), err=True)
+    except (_Misuse, NoScript, PolicyError, CatalogueError, PlatformError) as refused:
+        typer.echo(_plain(str(refused)), err=True)
         raise typer.Exit(MISUSE) from None
     if as_sarif:
         typer.echo(sarif(screened))
@@ -58,46 +56,10 @@ async def _screen(
 ) -> list[Screened]:
     screened: list[Screened] = []
     async with Screening(policy, modules) as screening:
-        async for each in screening.all((name, _content(name)) for name in files):
+        async for each in screening.all((name, content_of(name)) for name in files):
             show(each)
             screened.append(each)
     return screened
-
-
-def _files(paths: Sequence[str]) -> Iterator[str]:
-    """Every script that is meant, each once. Raises _Misuse where a path is not there or holds no script."""
-    seen: set[str] = set()
-    for path in paths:
-        found = [path] if path == STDIN else _below(Path(path))
-        if not found:
-            raise _Misuse(f"There is no *.py below {path}.")
-        yield from (name for name in found if name not in seen)
-        seen.update(found)
-
-
-def _below(path: Path) -> list[str]:
-    if path.is_dir():
-        return [str(file) for file in sorted(path.rglob("*.py")) if file.is_file() and not _is_empty_package(file)]
-    if not path.exists():
-        raise _Misuse(f"There is no {path}.")
-    if not path.is_file():
-        raise _Misuse(f"{path} is not a file.")
-    return [str(path)]
-
-
-def _is_empty_package(file: Path) -> bool:
-    return file.name == "__init__.py" and file.stat().st_size == 0
-
-
-def _content(name: str) -> bytes:
-    """One byte more than a script may have is enough to refuse it."""
-    if name == STDIN:
-        return sys.stdin.buffer.read(MAX_SCRIPT_BYTES + 1)
-    try:
-        with Path(name).open("rb") as file:
-            return file.read(MAX_SCRIPT_BYTES + 1)
-    except OSError as error:
-        raise _Misuse(f"{name} cannot be read: {error.strerror}.") from error
 
 
 def _modules(environment: Path | None) -> frozenset[str] | None:

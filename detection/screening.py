@@ -55,8 +55,11 @@ class Screening:
     ) -> None:
         await self._lifetimes.aclose()
 
-    async def all(self, scripts: Iterable[tuple[str, bytes]]) -> AsyncIterator[Screened]:
-        """Each script's verdict, in the order given. At most a few are in memory at once."""
+    async def all(self, scripts: Iterable[tuple[str, bytes | str]]) -> AsyncIterator[Screened]:
+        """Each script's verdict, in the order given. At most a few are in memory at once.
+
+        A text in the place of a script says why there is none to look at.
+        """
         waiting: list[asyncio.Task[Screened]] = []
         try:
             for name, source in scripts:
@@ -69,8 +72,10 @@ class Screening:
             for task in waiting:
                 task.cancel()
 
-    async def one(self, name: str, source: bytes) -> Screened:
+    async def one(self, name: str, source: bytes | str) -> Screened:
         """The verdict on one script. What stops it in the first stage is not analysed further."""
+        if isinstance(source, str):
+            return Screened(name=name, verdict=Verdict.INCONCLUSIVE, note=source)
         try:
             parsed = await self._parsers.check(source, _ENVIRONMENT, WITHIN)
             quick = self._without_guesses(parsed.report)

@@ -1,0 +1,62 @@
+"""The files that `airlock scan` is asked about: which they are, and what is in them, whatever lies at a path."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from domain.limits import MAX_SCRIPT_BYTES
+
+STDIN = "-"
+
+
+class NoScript(Exception):
+    """There is no script at a path that was asked for. Its text is one sentence for the user."""
+
+
+def files_of(paths: Sequence[str]) -> Iterator[str]:
+    """Every file that is meant, each once, by whatever name it was met first. Raises NoScript."""
+    seen: set[str] = set()
+    for path in paths:
+        found = [path] if path == STDIN else _below(Path(path))
+        if not found:
+            raise NoScript(f"There is no *.py below {path}.")
+        for name in found:
+            place = name if name == STDIN else os.path.abspath(name)  # noqa: PTH100 - it must not follow links
+            if place not in seen:
+                seen.add(place)
+                yield name
+
+
+def content_of(name: str) -> bytes | str:
+    """The bytes of a script (one more than it may have is enough to refuse it), or why they cannot be read."""
+    if name == STDIN:
+        return sys.stdin.buffer.read(MAX_SCRIPT_BYTES + 1)
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK)  # what was a file may be a pipe by now
+        with open(descriptor, "rb") as file:  # noqa: PTH123 - by its descriptor
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return "it is not a regular file"
+            return file.read(MAX_SCRIPT_BYTES + 1)
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+
+
+def _below(path: Path) -> list[str]:
+    if path.is_dir():
+        return [str(file) for file in sorted(path.rglob("*.py")) if file.is_file() and not _is_empty_package(file)]
+    if not path.exists():
+        raise NoScript(f"There is no {path}.")
+    if not path.is_file():
+        raise NoScript(f"{path} is not a file.")
+    return [str(path)]
+
+
+def _is_empty_package(file: Path) -> bool:
+    try:
+        return file.name == "__init__.py" and file.stat().st_size == 0
+    except OSError:
+        return False
