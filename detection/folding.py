@@ -22,6 +22,8 @@ STEPS_PER_NODE = 10
 """For one script, and besides for each node of it. Beyond that nothing folds any more: honest scripts need a tenth."""
 MAX_KEPT = 64 << 20
 """Characters of all folded texts together: one that grows line by line is kept at each line."""
+ITEM = 8
+"""Bytes that an element of a list takes beside itself: counted like characters."""
 MAX_CALLED_STEPS = 60_000
 """Of these, within functions of the script. Used up, its functions are no longer followed: that accuses nobody."""
 MAX_CALL_STEPS = 10_000
@@ -107,6 +109,8 @@ class Folder:
         value = bounded(evaluate(self, node, local))
         if isinstance(value, str | bytes):
             self._characters += len(value)
+        elif isinstance(value, tuple):
+            self._characters += ITEM * len(value)
         return value
 
     def _constant(self, node: ast.Constant, _: Mapping[str, Any]) -> Any:

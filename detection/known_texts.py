@@ -14,6 +14,8 @@ MAX_TEXTS = 500
 """Of one expression. What may be more is not known."""
 MAX_LENGTH = 4096
 MAX_DEPTH = 40
+MAX_KEPT = 16 << 20
+"""Characters of all texts of a script together: each name has its own set of them."""
 Known = frozenset[str | None]
 UNKNOWN: Known = frozenset({None})
 
@@ -25,21 +27,24 @@ class Texts:
         self._folder, self._sources = folder, sources
         self._known: dict[int, Known] = {}
         self._depth = 0
+        self._kept = 0
 
     def forget(self) -> None:
         """Start anew, as the folder does."""
         self._known.clear()
+        self._kept = 0
 
     def of(self, node: ast.expr) -> Known:
         """The texts of `node`; those of its elements, where it is a container."""
         key = id(node)
         if key not in self._known:
-            if self._depth >= MAX_DEPTH:
+            if self._depth >= MAX_DEPTH or self._kept > MAX_KEPT:
                 return UNKNOWN
             self._known[key] = frozenset()  # what a circle adds
             self._depth += 1
             try:
-                self._known[key] = _capped(self._of(node))
+                known = self._known[key] = _capped(self._of(node))
+                self._kept += sum(len(text) for text in known if text is not None)
             finally:
                 self._depth -= 1
         return self._known[key]
