@@ -35,7 +35,7 @@ def looked_up_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
 def _unknown_name_notes(node: ast.Call, owners: Meanings, resolver: Resolver) -> Iterator[Note]:
     if MODEL in owners and _is_foreign_name(node.args[1], resolver):
         yield note_at("opens_model", node, evidence="getattr")
-    if _is_computed_import(node.args[0], resolver):
+    if _is_computed_import(node.args[0], resolver) and _is_answered(node, resolver):
         yield note_at("calls_by_text", node)
     if owners & GUARDED_MODULES:
         yield note_at("computed_attribute", node, evidence=min(owners & GUARDED_MODULES))
@@ -68,6 +68,11 @@ def _is_computed_import(node: ast.expr, resolver: Resolver, hops: int = 2) -> bo
         return bool(resolver.meanings(node.func) & IMPORTERS) and None in resolver.texts(node.args[0])
     sources = resolver.sources.of.get(node.id, []) if isinstance(node, ast.Name) and hops else []
     return any(_is_computed_import(each, resolver, hops - 1) for each in sources[:8])
+
+
+def _is_answered(node: ast.Call, resolver: Resolver) -> bool:
+    """Whether the names come from an answer, or from whatever a document holds; a registry's come from elsewhere."""
+    return ".object_hook" in resolver.sources.of or any(is_made_from_answers(each, resolver) for each in node.args)
 
 
 def _is_foreign_name(node: ast.expr, resolver: Resolver) -> bool:

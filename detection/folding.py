@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from detection.arithmetic import COMPARISONS, MAX_ITEMS, Unknown, bounded, combined
 from detection.bindings import Bindings
@@ -107,10 +107,7 @@ class Folder:
         if evaluate is None or self.exhausted:
             raise Unknown
         value = bounded(evaluate(self, node, local))
-        if isinstance(value, str | bytes):
-            self._characters += len(value)
-        elif isinstance(value, tuple):
-            self._characters += ITEM * len(value)
+        self._characters += _weight(value)
         return value
 
     def _constant(self, node: ast.Constant, _: Mapping[str, Any]) -> Any:
@@ -316,6 +313,13 @@ class Folder:
         ast.GeneratorExp: _comprehension,
         ast.Call: _call,
     }
+
+
+def _weight(value: Any) -> int:
+    """What a value takes, in characters."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    return ITEM * len(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else 0
 
 
 def _unpacked(target: ast.expr, value: Any) -> dict[str, Any]:

@@ -11,21 +11,22 @@ from collections.abc import Mapping
 from detection.word_lists import kinds, words
 
 HARMLESS = words("""
-    __future__ abc aifc argparse array ast audioop base64 binascii bisect bz2 calendar chunk cmath colorsys collections
-    configparser contextlib contextvars copy csv dataclasses datetime decimal difflib dis email enum errno filecmp
-    fileinput fnmatch fractions functools genericpath getopt gettext graphlib gzip hashlib heapq hmac html imghdr
-    ipaddress itertools json keyword lib2to3 locale lzma mailbox math mimetypes modulefinder ntpath nturl2path numbers
-    opcode optparse pathlib pickletools plistlib posixpath pprint pyclbr pydoc_data pyexpat queue quopri random re
-    reprlib sched secrets select selectors shlex sndhdr sre_compile sre_constants sre_parse stat statistics string
-    stringprep struct sunau symtable tabnanny tarfile textwrap this time token tokenize tomllib unicodedata uu warnings
-    wave weakref xdrlib xml zipfile zlib zoneinfo compression annotationlib string.templatelib
+    __future__ abc aifc argparse array ast audioop base64 binascii bisect bz2 calendar chunk cmath colorsys
+    collections configparser contextlib contextvars copy csv dataclasses datetime decimal difflib dis email enum errno
+    filecmp fileinput fnmatch fractions functools genericpath getopt gettext graphlib gzip hashlib heapq hmac html
+    imghdr ipaddress itertools json keyword lib2to3 locale lzma mailbox math mimetypes modulefinder ntpath nturl2path
+    numbers opcode optparse pathlib pickletools plistlib posixpath pprint pyclbr pydoc_data pyexpat queue quopri
+    random re reprlib sched secrets select selectors shlex sndhdr sre_compile sre_constants sre_parse stat statistics
+    string stringprep struct cmd py_compile compileall sunau symtable tabnanny tarfile textwrap this time token
+    tokenize tomllib unicodedata uu warnings wave weakref xdrlib xml zipfile zlib zoneinfo compression annotationlib
+    string.templatelib
 """)
 """They compute, or work with files whose paths are judged where they are named."""
 
 JUDGED_BY_NAME = words("""
-    asyncio atexit builtins cProfile codecs compileall concurrent copyreg cmd dbm distutils doctest encodings fcntl gc
-    getpass glob http importlib inspect io linecache logging mmap multiprocessing nt operator os pickle pkgutil platform
-    posix profile pstats py_compile pydoc resource shelve shutil signal site socket sqlite3 ssl subprocess sys sysconfig
+    asyncio atexit builtins cProfile codecs concurrent copyreg dbm distutils doctest encodings fcntl gc
+    getpass glob http importlib inspect io linecache logging mmap multiprocessing operator os pickle pkgutil platform
+    posix profile pstats pydoc resource shelve shutil signal site socket sqlite3 ssl subprocess sys sysconfig
     tempfile threading timeit trace traceback tracemalloc types typing unittest urllib uuid
 """)
 """Some of their names are in a table of `names` or of `static_tables`, or a rule asks for them."""

@@ -123,6 +123,7 @@ FILE_CALLS = frozenset(
 UNPICKLERS = frozenset(
     {"pickle.loads", "pickle.load", "pickle.Unpickler", "_pickle.loads", "_pickle.load", "dill.loads", "dill.load"}
     | {"cloudpickle.loads", "cloudpickle.load", "joblib.load", "pandas.read_pickle", "shelve.open"}
+    | {"tracemalloc.Snapshot.load", "pstats.Stats", "multiprocessing.reduction.ForkingPickler.loads"}
 )
 TEXT_RUNNERS = frozenset(
     {

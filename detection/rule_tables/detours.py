@@ -94,11 +94,11 @@ DETOURS = (
     Rule(
         id="calls_by_text",
         severity=HIGH,
-        why="Takes whatever a text names from whatever module a text names.",
+        why="Takes whatever a document or an answer names from whatever module it names.",
         instead="Choose from a dict of functions.",
         technique="T1129",
-        noticed=b"import importlib\ndef f(a, b):\n    return getattr(importlib.import_module(a), b)",
-        left_alone=b"import importlib\ndef f(b):\n    return getattr(importlib.import_module('math'), b)",
+        noticed=b"import importlib as i\ndef f(a):\n  return getattr(i.import_module(a[0]), a[1])\nx(object_hook=f)",
+        left_alone=b"import importlib\ndef f(a, b):\n    return getattr(importlib.import_module(a), b)",
     ),
     Rule(
         id="encoded_code",

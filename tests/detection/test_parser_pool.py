@@ -57,7 +57,7 @@ async def test_an_honest_script_has_no_refusal(pool: ParserPool):
 
 
 async def test_the_refusal_is_the_first_grave_finding(pool: ParserPool):
-    parsed = await pool.check(b"import os\nos.symlink('a', 'b')\nimport numpy\neval('1')\n", "default", AMPLE)
+    parsed = await pool.check(b"import os\nx = __spec__\nimport numpy\neval('1')\n", "default", AMPLE)
 
     refusal = refusal_of(parsed)
     assert refusal is not None
