@@ -10,7 +10,7 @@ from sandbox.light import socket
 _PAGE = 4096
 _MAX_PATH = 4096
 _AT_FDCWD = 0xFFFFFF9C
-_DETOUR = r"/(?:proc/(self|thread-self|\d+)(?:/task/\d+)?|dev)/(cwd|root|fd/\d+)(?=/|$)"
+_DETOUR = r"/(?:proc/(self|thread-self|[0-9]+)(?:/task/[0-9]+)?|dev)/(cwd|root|fd/[0-9]+)(?=/|$)"
 """Links that a process has to its own directories and files."""
 _DETOURS = 8
 _WITH_DETOURS = ("/proc/", "/dev/")

@@ -1,0 +1,48 @@
+"""A path is noted as the file that it leads to, and another process's is left as it was written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sandbox.controls.caller import Caller
+
+OWN = os.getpid()
+
+
+@pytest.mark.parametrize("link", ["/proc/self/cwd", "/proc/thread-self/cwd", f"/proc/{OWN}/cwd"])
+def test_a_path_through_a_link_of_its_own_is_the_file_itself(link: str) -> None:
+    caller = Caller(OWN)
+
+    assert caller.without_detour(f"{link}/credentials") == f"{Path.cwd()}/credentials"
+    assert caller.without_detour(link) == str(Path.cwd())
+    assert caller.without_detour(f"{link}/../x") == f"{Path.cwd().parent}/x"
+
+
+def test_a_descriptor_is_the_file_that_is_open(tmp_path: Path) -> None:
+    directory = os.open(tmp_path, os.O_RDONLY)
+
+    paths = {Caller(OWN).without_detour(f"{way}/fd/{directory}/a") for way in ("/proc/self", "/dev")}
+
+    os.close(directory)
+    assert paths == {f"{tmp_path}/a"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/proc/1/root/etc/shadow", "/proc/1/cwd", "/proc/self/fd/99999", "/proc/self/cwdx", "/proc/\u0663/cwd", "/etc/x"],
+)
+def test_what_is_not_its_own_stays_as_it_was_written(path: str) -> None:
+    assert Caller(OWN).without_detour(path) == path
+
+
+def test_a_pipe_has_no_path() -> None:
+    reading, writing = os.pipe()
+
+    path = Caller(OWN).without_detour(f"/proc/self/fd/{reading}")
+
+    os.close(reading)
+    os.close(writing)
+    assert path == f"/proc/self/fd/{reading}"
