@@ -120,6 +120,7 @@ async def test_a_command_that_the_image_has_not_is_ours(
     assert "absent" in refused.value.evidence
 
 
+@pytest.mark.slow
 async def test_a_runtime_that_no_node_has_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pod_start, "SCHEDULED_WITHIN", 4.0)
     monkeypatch.setattr(pod_start, "STARTED_WITHIN", 4.0)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+import sandbox.kubernetes.cluster as cluster_module
 from sandbox.kubernetes.access import missing_to_run
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.cluster_errors import ClusterAway, ClusterError, Refused
@@ -26,6 +27,11 @@ def config(server: str = "https://127.0.0.1:1") -> dict[str, Any]:
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "x",
     }
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "WRITE_PAUSES", ())
 
 
 async def asked(content: bytes | dict[str, Any] | None, directory: Path) -> ClusterError:
