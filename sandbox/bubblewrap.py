@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from domain.environments import Environment
-from domain.runs import Backend, RunPurpose, RunRequest
+from domain.runs import Backend, RunRequest
 from sandbox.code_pack import BOOT, INTERPRETER_FLAGS
 from sandbox.controls.wall_spec import WallSpec
 from sandbox.local.box import Box
 from sandbox.local.namespaced import NAMESPACES, SCRATCH, NamespacedSandbox, launcher_path, system_mounts
-from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, THIEVES_LOOK_FOR, beyond_system
+from sandbox.local.places import beyond_system
 from sandbox.local.plan import LaunchPlan
+from sandbox.local.wall import wall_for
 
 __all__ = ["BubblewrapSandbox", "launcher_path"]
 
@@ -32,19 +33,6 @@ class BubblewrapSandbox(NamespacedSandbox):
         return LaunchPlan(command, tells_child=True)
 
     def _wall(self, environment: Environment, request: RunRequest, box: Box) -> WallSpec:
-        limits = request.limits
-        return WallSpec(
-            require=self._required(box),
-            exec_roots=(*SYSTEM_ROOTS, *beyond_system(environment.roots)),
-            write_roots=(SCRATCH,),
-            read_files=(*SYSTEM_FILES,),
-            noted=THIEVES_LOOK_FOR,
-            cpu_seconds=limits.cpu_seconds,
-            memory_bytes=None if box.cgroup else limits.memory_bytes,
-            processes=limits.processes,
-            tasks=limits.processes + self.room_tasks,  # a user namespace counts its own
-            open_files=limits.open_files,
-            file_bytes=limits.disk_bytes,
-            recorded=request.purpose is RunPurpose.TRIAL,
-            cgroup=box.cgroup.directories[0].name if box.cgroup else None,
-        )
+        wall = wall_for(self._required(box), environment, request, box, SCRATCH)
+        wall.tasks = request.limits.processes + self.room_tasks  # a user namespace counts its own
+        return wall

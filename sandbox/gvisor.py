@@ -18,8 +18,9 @@ from sandbox.code_pack import BOOT, INTERPRETER_FLAGS
 from sandbox.controls.wall_spec import WallSpec
 from sandbox.local.box import Box
 from sandbox.local.namespaced import NAMESPACES, SCRATCH, NamespacedSandbox, system_mounts
-from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, beyond_system
+from sandbox.local.places import beyond_system
 from sandbox.local.plan import LaunchPlan
+from sandbox.local.wall import wall_for
 
 _ROOT = "/rootfs"
 _PLACES = ("/dev", "/proc", "/sys", "/etc", SCRATCH)
@@ -65,20 +66,11 @@ class GvisorSandbox(NamespacedSandbox):
         return LaunchPlan(command, tells_child=True, gated=True, documents={"bundle": bundle})
 
     def _wall(self, environment: Environment, request: RunRequest, box: Box) -> WallSpec:
-        limits = request.limits
-        return WallSpec(
-            require=self._required(box),
-            exec_roots=(*SYSTEM_ROOTS, *beyond_system(environment.roots)),
-            write_roots=(SCRATCH,),
-            read_files=(*SYSTEM_FILES,),
-            cpu_seconds=limits.cpu_seconds,
-            memory_bytes=limits.memory_bytes,
-            processes=limits.processes,
-            open_files=limits.open_files,
-            file_bytes=limits.disk_bytes,
-            recorded=False,
-            machine=os.uname().release,
-        )
+        wall = wall_for(self._required(box), environment, request, box, SCRATCH)
+        wall.memory_bytes = request.limits.memory_bytes  # the group holds the kernel too
+        wall.recorded, wall.noted, wall.cgroup = False, (), None
+        wall.machine = os.uname().release
+        return wall
 
     def _kernel(self) -> str:
         program = shutil.which("runsc")

@@ -7,14 +7,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 from domain.environments import Environment
-from domain.runs import Backend, RunPurpose, RunRequest
+from domain.runs import Backend, RunRequest
 from sandbox.code_pack import BOOT, INTERPRETER_FLAGS
 from sandbox.controls.wall_spec import WallSpec
 from sandbox.local.backend import LocalSandbox
 from sandbox.local.box import Box
-from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, THIEVES_LOOK_FOR, beyond_system
 from sandbox.local.plan import LaunchPlan
 from sandbox.local.scratch import make_scratch
+from sandbox.local.wall import wall_for
 
 _RUNS_OF_ONE_USER = 16
 """Where all runs have the worker's uid, the kernel's count of processes is only a backstop for threads."""
@@ -29,23 +29,10 @@ class LandlockSandbox(LocalSandbox):
         return LaunchPlan((environment.python, *INTERPRETER_FLAGS, "-c", BOOT))
 
     def _wall(self, environment: Environment, request: RunRequest, box: Box) -> WallSpec:
-        limits = request.limits
-        return WallSpec(
-            require=self._required(box),
-            exec_roots=(*SYSTEM_ROOTS, *beyond_system(environment.roots)),
-            write_roots=(str(box.scratch),),
-            read_files=(*SYSTEM_FILES,),
-            noted=THIEVES_LOOK_FOR,
-            cpu_seconds=limits.cpu_seconds,
-            memory_bytes=None if box.cgroup else limits.memory_bytes,
-            processes=limits.processes,
-            tasks=self._tasks(limits.processes, box),
-            open_files=limits.open_files,
-            file_bytes=limits.disk_bytes,
-            recorded=request.purpose is RunPurpose.TRIAL,
-            own_uid=box.uid is not None,
-            cgroup=box.cgroup.directories[0].name if box.cgroup else None,
-        )
+        wall = wall_for(self._required(box), environment, request, box, str(box.scratch))
+        wall.tasks = self._tasks(request.limits.processes, box)
+        wall.own_uid = box.uid is not None
+        return wall
 
     def _place(self, request: RunRequest, uid: int | None) -> Path:
         return make_scratch(self._state / "scratch" / quote(request.run_id, safe=""), uid)

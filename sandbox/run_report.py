@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from domain.runs import Backend, Isolation, RunRecord, RunReport, RunRequest, Usage
 from sandbox.conversation import Conversation
-from sandbox.receipt import Receipt, RunEnd
+from sandbox.receipt import Receipt
+from sandbox.run_end import RunEnd
 
 
 def report_on(

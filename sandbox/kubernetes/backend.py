@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 from domain.environments import Environment
 from domain.errors import EnvironmentUnavailable, NodeLost, SandboxUnavailable, StopUnconfirmed
-from domain.model_calls import ModelAnswer, ModelAnswerer, ModelErrorKind, ModelRequest
+from domain.model_calls import ModelAnswerer
 from domain.outcomes import RunOutcome
 from domain.runs import Backend, Isolation, RunPurpose, RunReport, RunRequest
 from sandbox.code_pack import compiled_by
@@ -33,7 +33,8 @@ from sandbox.kubernetes.pod_start import created, ended, started
 from sandbox.kubernetes.pod_stream import PodStream
 from sandbox.kubernetes.pod_view import PodView, view_of
 from sandbox.kubernetes.reflector import Reflector
-from sandbox.port import RunEvent, RunWatcher
+from sandbox.port import RunWatcher
+from sandbox.probing import no_model, nobody
 from sandbox.receipt import Evidence
 
 T = TypeVar("T")
@@ -142,7 +143,7 @@ class KubernetesSandbox:
             environment=names[0],
             timeout_seconds=10,
         )
-        report = await self.run(request, answer=_no_model, watch=_nobody, stop=asyncio.Event())
+        report = await self.run(request, answer=no_model, watch=nobody, stop=asyncio.Event())
         return report.isolation
 
     async def _run(
@@ -238,11 +239,3 @@ async def _whole(work: Coroutine[Any, Any, T]) -> tuple[T, bool]:
         except asyncio.CancelledError:
             cancelled = True
     return task.result(), cancelled
-
-
-async def _no_model(request: ModelRequest) -> ModelAnswer:
-    return ModelAnswer(call=request.call, error=ModelErrorKind.UNAVAILABLE, message="there is no model in a probe")
-
-
-async def _nobody(_: RunEvent) -> None:
-    return None

@@ -13,7 +13,8 @@ from sandbox.kubernetes.diagnosis import Diagnosis
 from sandbox.kubernetes.manifest import PodImage
 from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS, THIEVES_LOOK_FOR, beyond_system
 from sandbox.profiles.tables import required_of
-from sandbox.receipt import Evidence, RunEnd, end_of
+from sandbox.receipt import Evidence
+from sandbox.run_end import RunEnd, end_of
 from sandbox.run_report import report_on
 
 LEVEL = 2

@@ -15,7 +15,7 @@ from typing import ClassVar
 from domain.decoys import decoys_for
 from domain.environments import Environment
 from domain.errors import EnvironmentUnavailable, SandboxUnavailable
-from domain.model_calls import ModelAnswer, ModelAnswerer, ModelErrorKind, ModelRequest
+from domain.model_calls import ModelAnswerer
 from domain.runs import Backend, Isolation, RunPurpose, RunReport, RunRequest
 from sandbox.box.order import Order
 from sandbox.code_pack import compiled_by
@@ -24,16 +24,19 @@ from sandbox.controls.wall_spec import WallSpec
 from sandbox.conversation import Conversation
 from sandbox.local.box import Box, marker_of
 from sandbox.local.cgroups import RunCgroup
-from sandbox.local.converse import converse, to_its_end
+from sandbox.local.converse import converse
 from sandbox.local.launched import end, end_marked
 from sandbox.local.machine import Machine
 from sandbox.local.markers import RunMarker, RunMarkers
 from sandbox.local.plan import LaunchPlan
 from sandbox.local.scratch import remove_tree
-from sandbox.port import RunEvent, RunWatcher
+from sandbox.port import RunWatcher
+from sandbox.probing import no_model, nobody
 from sandbox.profiles.tables import gives, level_of, required_of
-from sandbox.receipt import Evidence, end_of
+from sandbox.receipt import Evidence
+from sandbox.run_end import end_of
 from sandbox.run_report import report_on
+from sandbox.to_its_end import to_its_end
 
 
 class LocalSandbox(ABC):
@@ -124,7 +127,7 @@ class LocalSandbox(ABC):
             environment=next(iter(self._environments)),
             timeout_seconds=10,
         )
-        report = await self.run(request, answer=_no_model, watch=_nobody, stop=asyncio.Event())
+        report = await self.run(request, answer=no_model, watch=nobody, stop=asyncio.Event())
         return report.isolation
 
     def _admitted(self, request: RunRequest) -> Environment:
@@ -253,11 +256,3 @@ class LocalSandbox(ABC):
         if marker.scratch is not None:
             remove_tree(Path(marker.scratch))
         self._markers.remove(marker.run_id)
-
-
-async def _no_model(request: ModelRequest) -> ModelAnswer:
-    return ModelAnswer(call=request.call, error=ModelErrorKind.UNAVAILABLE, message="there is no model in a probe")
-
-
-async def _nobody(_: RunEvent) -> None:
-    return None

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
-from typing import Any
 
 from sandbox.conversation import Conversation
 from sandbox.local.launched import Launched
@@ -41,24 +38,6 @@ async def converse(
         for task in (hearing, stopping):
             task.cancel()
         await asyncio.wait({hearing, stopping})
-
-
-async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Clean up whole, even where whoever waits is cancelled once more."""
-    task = asyncio.create_task(work)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            cancelled = True
-            if task.cancelled():
-                break
-    if cancelled:
-        with suppress(Exception):
-            task.result()
-        raise asyncio.CancelledError
-    task.result()
 
 
 async def _hear(launched: Launched, conversation: Conversation) -> None:

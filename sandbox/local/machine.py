@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from sandbox.code_pack import sources
 from sandbox.local.cgroups import RunCgroup, make_cgroup
-from sandbox.local.launched import Launched, launch
+from sandbox.local.launch import launch
+from sandbox.local.launched import Launched
 from sandbox.local.plan import LaunchPlan
 from sandbox.local.run_uid import leased_uid
 

@@ -12,7 +12,8 @@ from typing import Any
 from domain.limits import RunLimits
 from sandbox.code_pack import sources
 from sandbox.local.cgroups import RunCgroup, make_cgroup
-from sandbox.local.launched import Launched, launch
+from sandbox.local.launch import launch
+from sandbox.local.launched import Launched
 from sandbox.local.machine import Machine
 from sandbox.local.plan import LaunchPlan
 

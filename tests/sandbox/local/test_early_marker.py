@@ -16,7 +16,8 @@ from domain.outcomes import RunOutcome
 from domain.runs import RunReport
 from sandbox.environment_description import describe_environment
 from sandbox.landlock import LandlockSandbox
-from sandbox.local.launched import Launched, launch
+from sandbox.local.launch import launch
+from sandbox.local.launched import Launched
 from sandbox.local.machine import Machine
 from sandbox.local.markers import RunMarkers
 from sandbox.local.plan import LaunchPlan
