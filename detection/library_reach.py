@@ -54,7 +54,7 @@ WHOLE_MODULES: Mapping[str, str] = kinds(
         "code_loading",
         """bdb runpy zipimport imp code codeop marshal _frozen_importlib _frozen_importlib_external __builtin__ pip
         ensurepip _bootstrap_external rlcompleter zipapp test.support distutils.core distutils.ccompiler
-        distutils.spawn setuptools pkg_resources""",
+        distutils.spawn""",
     ),
     ("debugger", "pdb faulthandler"),
     ("harness_access", "__main__"),
