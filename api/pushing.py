@@ -43,6 +43,9 @@ PUSHED = frozenset({EntryKind.STATUS, EntryKind.STAGE, EntryKind.STOP})
 """Where an evaluation is. What it prints has a route of its own: a push is a request, and costs one."""
 _GONE = frozenset({404, 410})
 
+Found = dict[tuple[str, int], list[Entry]]
+"""Entries by their evaluation and the place that they are behind."""
+
 log = structlog.get_logger()
 
 
@@ -122,18 +125,29 @@ class Pusher:
         if not watched:
             return
         await self._cut_revoked(watched)
-        places: dict[str, int] = {}
-        for each in watched:
-            places[each.evaluation_id] = min(each.place, places.get(each.evaluation_id, each.place))
-        found = await self._journal.read_many(places, ENTRIES_AT_ONCE)
+        now = time.monotonic()
+        awake = [each for each in watched if self._resting.get(each.connection_id, 0) <= now]
+        found = await self._read(awake)
         waiting: defaultdict[str, list[Subscription]] = defaultdict(list)
-        for each in watched:
-            if self._resting.get(each.connection_id, 0) <= time.monotonic():
-                waiting[each.connection_id].append(each)
+        for each in awake:
+            waiting[each.connection_id].append(each)
         free = asyncio.Semaphore(PUSHES_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             for subscriptions in waiting.values():
                 group.create_task(self._push_all(subscriptions, found, free))
+
+    async def _read(self, watched: list[Subscription]) -> Found:
+        """What is new for each, from its own place on: who is far behind holds up nobody else of its evaluation."""
+        places: defaultdict[str, set[int]] = defaultdict(set)
+        for each in watched:
+            places[each.evaluation_id].add(each.place)
+        found: Found = {}
+        while places:
+            asked = {evaluation_id: waiting.pop() for evaluation_id, waiting in places.items()}
+            for evaluation_id, entries in (await self._journal.read_many(asked, ENTRIES_AT_ONCE)).items():
+                found[evaluation_id, asked[evaluation_id]] = entries
+            places = defaultdict(set, {evaluation_id: left for evaluation_id, left in places.items() if left})
+        return found
 
     async def _claim(self) -> None:
         now = time.monotonic()
@@ -153,14 +167,12 @@ class Pusher:
             await self._connections.close(connection_id)
             await self._poster.cut(connection_id)
 
-    async def _push_all(
-        self, subscriptions: list[Subscription], found: dict[str, list[Entry]], free: asyncio.Semaphore
-    ) -> None:
+    async def _push_all(self, subscriptions: list[Subscription], found: Found, free: asyncio.Semaphore) -> None:
         """Everything new for one connection, in order. What does not arrive waits for the next look."""
         try:
             async with free:
                 for each in subscriptions:
-                    entries = [entry for entry in found.get(each.evaluation_id, ()) if entry.seq > each.place]
+                    entries = found.get((each.evaluation_id, each.place))
                     if entries and not await self._push_one(each, entries):
                         return
         except StorageUnavailable as away:  # what was not noted is pushed again

@@ -189,3 +189,22 @@ async def test_what_has_expired_is_forgotten_without_a_word_of_the_gateway(
 
     assert gateway.told == []
     assert await connections.find(C) is None
+
+
+async def test_a_newcomer_to_a_long_journal_holds_up_nobody(
+    client: httpx.AsyncClient, services: Services, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluation_id = await submitted(client)
+    await stories.execute(services, evaluation_id)
+    await stories.print_lines(services, evaluation_id, *(f"line {n}" for n in range(20)))
+    monkeypatch.setattr(pushing, "ENTRIES_AT_ONCE", 3)
+    record = await services.evaluations.find(evaluation_id)
+    assert record is not None
+    await subscribe(services, evaluation_id, "late=", place=record.last_seq)
+    await subscribe(services, evaluation_id, "new=")
+    await stories.conclude_stop(services, evaluation_id)
+
+    await a_pusher(services, gateway).push()
+
+    assert gateway.statuses("late=") == ["stopping", "stopped"]
+    assert gateway.statuses("new=") == ["queued", "pending_validation", "validated"]

@@ -111,7 +111,10 @@ class IntakeQueue:
             raise QueueUnavailable("the queue does not answer", str(error)) from error
         if answer.status_code != 200:
             raise QueueUnavailable("the queue refuses or does not answer", f"{action}: HTTP {answer.status_code}")
-        return cast("Mapping[str, Any]", answer.json() if answer.content else {})
+        try:
+            return cast("Mapping[str, Any]", answer.json() if answer.content else {})
+        except ValueError as error:  # whoever answers there is no queue
+            raise QueueUnavailable("what answers is no queue", action) from error
 
 
 def _delivery(message: Mapping[str, Any]) -> Delivery:
