@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import re
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from sandbox.kubernetes.cluster import Access, Cluster
-from tests.sandbox.kubernetes.world import ROOT, World, entered
+from storage.evaluations import Evaluations
+from tests.deploy.processes_on_the_node import put_on_the_node
+from tests.e2e.servers import ServerStack
+from tests.sandbox.kubernetes.world import ROOT, TOOLS, World, entered
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 CLUSTER_WIDE = ("validatingadmissionpolicies", "validatingadmissionpolicybindings", "namespaces")
@@ -157,3 +164,108 @@ def test_what_was_never_installed_is_not_removed(installation: Installation) -> 
 
     assert done.returncode == 4
     assert "Nothing was installed from here" in done.stderr
+
+
+@dataclass
+class PodStack(ServerStack):
+    """A team's set-up whose untrusted work is done in the cluster: API, orchestrator and records run beside it."""
+
+    def _add_parts(self) -> None:
+        super()._add_parts()
+        beside = ("requests", "orchestrator", "records")
+        self.parts = {name: part for name, part in self.parts.items() if name.rpartition("-")[0] in beside}
+
+
+@asynccontextmanager
+async def reachable_from_pods(port: int) -> AsyncGenerator[str]:
+    """A server of the loopback at the node's own address."""
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_copied(reader, inner_writer))
+                group.create_task(_copied(inner_reader, writer))
+        except* OSError:
+            pass
+
+    address = (Path("/var/lib/airlock-cluster") / "node-ip").read_text().strip()
+    server = await asyncio.start_server(pass_on, address, 0, family=socket.AF_INET)
+    try:
+        yield f"{address}:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    finally:
+        writer.close()
+
+
+@pytest.mark.roles
+async def test_an_evaluation_goes_through_the_workers_that_were_installed(world: World) -> None:
+    if not TOOLS.exists():
+        pytest.skip("The shared cluster's folder is not there: Airlock's own image cannot be put on a node.")
+    image = await asyncio.to_thread(put_on_the_node)
+    with an_installation(world) as installation, tempfile.TemporaryDirectory(prefix="airlock-roles-") as directory:
+        stack = PodStack(Path(directory), each=1)
+        async with AsyncExitStack() as lifetimes:
+            lifetimes.push_async_callback(asyncio.to_thread, stack.take_away)
+            await lifetimes.enter_async_context(stack)
+            database = make_url(stack.database_url)
+            postgres = await lifetimes.enter_async_context(reachable_from_pods(database.port or 5432))
+            temporal = await lifetimes.enter_async_context(
+                reachable_from_pods(int(stack.temporal_address.rpartition(":")[2]))
+            )
+            lead_to_the_api_server(
+                installation, await lifetimes.enter_async_context(reachable_from_pods(api_port(world)))
+            )
+            for role in IN_CLUSTER:
+                host, _, port = postgres.rpartition(":")
+                url = make_url(stack.url_of(role)).set(host=host, port=int(port)).render_as_string(hide_password=False)
+                (installation.directory / f"airlock_database_url_{role}").write_text(url)
+            words = (
+                f"--secrets={installation.directory}",
+                f"--cluster-file={installation.cluster_file()}",
+                f"--temporal={temporal}",
+                f"--image={image}",
+            )
+            done = await asyncio.to_thread(installation.install, *words, AIRLOCK_TEMPORAL_NAMESPACE=stack.namespace)
+            assert done.returncode == 0, done.stderr + told_by(world, installation.name)
+
+            evaluation_id = await stack.submit("def evaluate_model(model):\n    return {'words': 2}\n")
+            record = (await stack.ended([evaluation_id]))[0]
+            result = await Evaluations(stack.database).result(record)
+            removed = await asyncio.to_thread(installation.airlock, "uninstall-cluster")
+
+    assert record.status.value == "completed", record
+    assert result == {"words": 2}
+    assert removed.returncode == 0, removed.stderr
+    assert installation.left() == []
+
+
+def api_port(world: World) -> int:
+    server = world.kubectl("config", "view", "-o", "jsonpath={.clusters[0].cluster.server}").stdout
+    return int(server.rpartition(":")[2])
+
+
+def lead_to_the_api_server(installation: Installation, address: str) -> None:
+    """This cluster has no proxy for the addresses of services."""
+    host, _, port = address.rpartition(":")
+    workers = installation.overlay.parent / "workers" / "workers.yaml"
+    there = (
+        f"env: [{{name: KUBERNETES_SERVICE_HOST, value: {host}}}, {{name: KUBERNETES_SERVICE_PORT, value: '{port}'}}]"
+    )
+    workers.write_text(workers.read_text().replace("          envFrom:\n", f"          {there}\n          envFrom:\n"))
+
+
+def told_by(world: World, namespace: str) -> str:
+    """Pods that do not become ready, and their last words."""
+    pods = json.loads(world.kubectl("get", "pods", "-n", namespace, "-o", "json").stdout)["items"]
+    ends = [each["lastState"] for pod in pods for each in pod["status"].get("containerStatuses", ())]
+    of_all = ("-n", namespace, "-l", "app.kubernetes.io/part-of=airlock", "--tail=20")
+    return f"{ends}\n{world.kubectl('logs', *of_all).stdout}\n{world.kubectl('logs', '--previous', *of_all).stdout}"
