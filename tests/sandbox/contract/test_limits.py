@@ -21,6 +21,11 @@ SMALL_MEMORY = RunLimits(memory_bytes=96 << 20)
             ("x = []\nwhile True: x.append(bytearray(1 << 20))", SMALL_MEMORY, RunOutcome.MEMORY_LIMIT),
             ("x = bytearray(900 << 20)", SMALL_MEMORY, RunOutcome.MEMORY_LIMIT),
             (
+                "import mmap\nx = []\nwhile True:\n    x.append(mmap.mmap(-1, 1 << 20)); x[-1].write(bytes(1 << 20))",
+                SMALL_MEMORY,
+                RunOutcome.MEMORY_LIMIT,
+            ),
+            (
                 "import os, time\nwhile True:\n    if not os.fork(): time.sleep(60)",
                 RunLimits(processes=16),
                 RunOutcome.PROCESS_LIMIT,
