@@ -23,6 +23,10 @@ from sandbox.stream import ACKNOWLEDGE_EVERY, FROM_RUN, TO_RUN, Message, Receive
 
 EVENTS_PER_FRAME = 1 << 17
 """More than one frame can hold: `frame * this + place` is unique in a run, grows, and is the same when read again."""
+NO_CALL = (
+    "not a call that a model takes: it takes a text, or up to 1000 messages, each with a role (system, user or "
+    "assistant) and a text as its content"
+)
 _JSON_OBJECT = TypeAdapter(dict[str, Any])
 
 
@@ -165,7 +169,7 @@ class Conversation:
         request = _request(message.text)
         if request is None:
             call = _call_number(message.text)
-            given = ModelAnswer(call=call, error=ModelErrorKind.INVALID, message="not a call that a model takes")
+            given = ModelAnswer(call=call, error=ModelErrorKind.INVALID, message=NO_CALL)
         else:
             given = await self._answer(request)
             milliseconds = int((time.monotonic() - began) * 1000)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,7 @@ from typing import Literal
 import pytest
 from sqlalchemy import create_engine, make_url, text
 from temporalio.api.operatorservice.v1 import DeleteNamespaceRequest
+from temporalio.service import RPCError
 
 from storage.rights import RIGHTS
 from tests.dev_temporal import free_port
@@ -30,6 +31,7 @@ from workflows.client import connect
 
 CONTROL = ROOT.parent / "shared" / "temporal" / "ctl"
 """Provokes faults in those servers, where they are our own."""
+CONTROL_ATTEMPTS = 4
 EACH = 2
 """Processes of each role."""
 USERS = {process: f"airlock_{process}" for process in RIGHTS}
@@ -125,14 +127,20 @@ class ServerStack(Stack):
 
     async def _forget_namespace(self) -> None:
         client = await connect(self.temporal_address, self.namespace)
-        await client.operator_service.delete_namespace(DeleteNamespaceRequest(namespace=self.namespace))
+        with suppress(RPCError):  # a busy server may not find the time; the next stack's namespace is another
+            await client.operator_service.delete_namespace(DeleteNamespaceRequest(namespace=self.namespace))
 
 
 async def control(action: Literal["stop", "start", "kill"], component: Component) -> None:
     """Stop, start or kill one of the servers."""
     if not CONTROL.exists():
         pytest.skip(f"{CONTROL} is not there: the servers are not ours to break")
-    await asyncio.to_thread(subprocess.run, [CONTROL, action, component], check=True, stdout=subprocess.DEVNULL)
+    for _ in range(CONTROL_ATTEMPTS):  # a server that was just killed may hold its lock file for a moment more
+        done = await asyncio.to_thread(subprocess.run, [CONTROL, action, component], stdout=subprocess.DEVNULL)
+        if done.returncode == 0:
+            return
+        await asyncio.sleep(1)
+    raise RuntimeError(f"{CONTROL} {action} {component} failed {CONTROL_ATTEMPTS} times")
 
 
 @asynccontextmanager

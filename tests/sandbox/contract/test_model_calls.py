@@ -4,6 +4,7 @@ import pytest
 
 from domain.limits import MAX_MODEL_PARALLEL
 from domain.model_calls import ModelAnswer, ModelErrorKind, ModelRequest
+from sandbox.conversation import NO_CALL
 from domain.outcomes import RunOutcome
 from sandbox.port import Asked
 from tests.sandbox.contract.conftest import Bench
@@ -78,7 +79,8 @@ async def test_a_call_that_is_none_is_invalid_and_asks_nobody(bench: Bench) -> N
         "from airlock_runtime import ModelError\n"
         "def evaluate_model(model):\n"
         "    try: model.chat([{'role': 'nobody', 'content': 1}])\n"
-        "    except ModelError as error: return error.kind"
+        "    except ModelError as error: return [error.kind, str(error)]"
     )
 
-    assert (report.result, bench.asked) == ("invalid", [])
+    assert report.result == ["invalid", NO_CALL]
+    assert bench.asked == []
