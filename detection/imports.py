@@ -21,6 +21,7 @@ class Imports:
     statements: list[ast.Import | ast.ImportFrom] = field(default_factory=list[ast.Import | ast.ImportFrom])
     _tries: list[ast.Try | ast.TryStar] = field(default_factory=list[ast.Try | ast.TryStar])
     _spans: list[tuple[Place, Place]] = field(default_factory=list[tuple[Place, Place]])
+    _main_spans: list[tuple[Place, Place]] = field(default_factory=list[tuple[Place, Place]])
 
     @classmethod
     def of(cls, nodes: Sequence[ast.AST]) -> Self:
@@ -34,9 +35,11 @@ class Imports:
             self._spans.append(_span(node.body))
 
     def see_if(self, node: ast.If) -> None:
-        """Remember the body of `if TYPE_CHECKING`, which never runs."""
+        """Remember the body of `if TYPE_CHECKING`, which never runs, and that of `if __name__ == "__main__"`."""
         if _last_name(node.test) == "TYPE_CHECKING":
             self._spans.append(_span(node.body))
+        elif isinstance(node.test, ast.Compare) and _last_name(node.test.left) == "__name__":
+            self._main_spans.append(_span(node.body))
 
     def see_with(self, node: ast.With) -> None:
         """Remember the body of `with suppress(ImportError)`."""
@@ -75,9 +78,13 @@ class Imports:
         """Every module that is imported absolutely, by the first part of its name."""
         return {_top(module) for node in self.statements if not _is_relative(node) for module in _modules(node)}
 
-    def missing(self, available: frozenset[str]) -> list[tuple[str, ast.AST]]:
-        """Modules that are not available and whose absence nothing in the script catches, each once."""
-        spans = self._spans + [span for node in self._tries for span in _unneeded_handlers(node, available)]
+    def missing(self, available: frozenset[str], *, as_program: bool) -> list[tuple[str, ast.AST]]:
+        """Modules that are not available and whose absence nothing in the script catches, each once.
+
+        `as_program`: the script runs as `__main__`, not as what a harness imports.
+        """
+        spans = self._spans + ([] if as_program else self._main_spans)
+        spans += [span for node in self._tries for span in _unneeded_handlers(node, available)]
         lacking: dict[str, ast.AST] = {}
         for node in sorted(self.statements, key=_place):
             if _is_relative(node):

@@ -58,7 +58,8 @@ def parse(source: bytes) -> ast.Module | Note:
 def _check_script(source: bytes, tree: ast.Module, modules: frozenset[str]) -> QuickChecks:
     walk = NameWalk()
     refused = walk.through(tree)
-    missing = walk.imports.missing(modules)
+    is_evaluation = ENTRY_POINT in walk.bound_names
+    missing = walk.imports.missing(modules, as_program=not is_evaluation)
     findings = [*character_notes(source), *walk.notes()]
     if refused is not None:
         findings.append(refused)
@@ -72,5 +73,5 @@ def _check_script(source: bytes, tree: ast.Module, modules: frozenset[str]) -> Q
         findings=findings[:MAX_NOTES],
         imports=sorted(walk.imports.top_level_modules()),
         missing_modules=[module for module, _ in missing],
-        defines_evaluate_model=ENTRY_POINT in walk.bound_names,
+        defines_evaluate_model=is_evaluation,
     )

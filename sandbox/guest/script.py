@@ -54,8 +54,9 @@ def main() -> None:
 
 def _run(source: bytes, task: dict[str, Any]) -> None:
     code = compile(source, NAME, "exec", dont_inherit=True)
-    airlock_runtime.send("kind", b"evaluation" if "evaluate_model" in code.co_names else b"program")
-    module = _as_main(code, source)
+    is_evaluation = "evaluate_model" in code.co_names
+    airlock_runtime.send("kind", b"evaluation" if is_evaluation else b"program")
+    module = _executed(code, source, "script" if is_evaluation else "__main__")
     evaluate = module.get("evaluate_model")
     if not callable(evaluate):
         airlock_runtime.send("kind", b"program")
@@ -82,12 +83,13 @@ class _Source:
         return importlib.util.decode_source(self._source)
 
 
-def _as_main(code: CodeType, source: bytes) -> dict[str, Any]:
-    module = type(sys)("__main__")
+def _executed(code: CodeType, source: bytes, name: str) -> dict[str, Any]:
+    """Its names. An evaluation is imported, as harnesses do: what it does as a program is for its author's desk."""
+    module = type(sys)(name)
     module.__file__ = NAME
     module.__loader__ = _Source(source)  # type: ignore[assignment]
     module.__dict__["__builtins__"] = builtins
-    sys.modules["__main__"] = module
+    sys.modules["__main__"] = sys.modules[name] = module
     exec(code, module.__dict__)  # noqa: S102 - this is what a sandbox is for
     return module.__dict__
 

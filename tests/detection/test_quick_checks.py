@@ -25,8 +25,6 @@ PIECES = [
     b"[",
     b"lambda:",
     b"-",
-]
-PIECES += [
     b"exec",
     b"eval(x)",
     b"f'{",
@@ -126,6 +124,8 @@ def test_an_invalid_escape_is_a_bad_habit_and_not_an_error():
         (b"from contextlib import suppress\nwith suppress(ImportError):\n    import numpy", []),
         (b"from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import numpy", []),
         (b"import airlock_runtime\nfrom __future__ import annotations", []),
+        (b"def evaluate_model(model): 1\nif __name__ == '__main__':\n    import openai", []),
+        (b"if __name__ == '__main__':\n    import openai", ["openai"]),
     ],
 )
 def test_a_missing_module_counts_where_nothing_catches_its_absence(script: bytes, missing: list[str]):

@@ -4,8 +4,8 @@ import pytest
 
 from domain.limits import MAX_MODEL_PARALLEL
 from domain.model_calls import ModelAnswer, ModelErrorKind, ModelRequest
-from sandbox.conversation import NO_CALL
 from domain.outcomes import RunOutcome
+from sandbox.conversation import NO_CALL
 from sandbox.port import Asked
 from tests.sandbox.contract.conftest import Bench
 
