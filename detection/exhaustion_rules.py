@@ -24,6 +24,7 @@ _GROWING = frozenset({"append", "extend", "add", "insert", "update", "bytearray"
 _WRITING = frozenset(
     {"print", "write", "writelines", "open", "write_bytes", "write_text", "mkdir", "mkdtemp", "touch", "mkstemp"}
 )
+_MAKING = frozenset({"mkdir", "mkdtemp", "touch", "mkstemp", "open"})
 _WAITING = frozenset(
     {"get", "recv", "accept", "wait", "sleep", "acquire", "read", "readline", "exit", "poll", "select"}
 )
@@ -40,7 +41,8 @@ def loop_notes(node: ast.While | ast.For, resolver: Resolver) -> Iterator[Note]:
     if isinstance(node, ast.While) and _calls_starter(within(node.test, 200)):
         yield note_at("endless_spawning", node)
     elif isinstance(node, ast.For) and _turns(node.iter, resolver) >= MANY:
-        if _calls_starter(own_nodes(node.body)):
+        parts = list(own_nodes(node.body))
+        if _calls_starter(parts) or any(isinstance(part, ast.Call) and _last_name(part) in _MAKING for part in parts):
             yield note_at("endless_spawning", node)
     elif _is_endless(node, resolver) and not _breaks(node.body):
         parts = list(own_nodes(node.body))
@@ -168,6 +170,8 @@ def _takes_all(node: ast.Call, items: ast.expr, resolver: Resolver) -> bool:
     taking = resolver.meanings(node.func) & {f"builtins.{name}" for name in ("list", "tuple", "set", "sorted", "sum")}
     if not taking or not isinstance(items, ast.Call):
         return False
+    if _turns(items, resolver) >= HUGE:
+        return True
     endless = resolver.meanings(items.func) & _ENDLESS
     return bool(endless) and not ("itertools.repeat" in endless and len(items.args) > 1)
 

@@ -35,7 +35,8 @@ WHOLE_MODULES: Mapping[str, str] = kinds(
     (
         "network_protocol",
         """ftplib smtplib smtpd poplib imaplib nntplib telnetlib socketserver asyncore asynchat xmlrpc wsgiref
-        http.server cgi cgitb http.cookiejar urllib.robotparser paramiko scapy pexpect fabric asyncssh pysftp""",
+        http.server cgi cgitb http.cookiejar urllib.robotparser paramiko scapy pexpect fabric asyncssh pysftp
+        websockets websocket dns ldap3 zmq pika""",
     ),
     (
         "machine_interface",

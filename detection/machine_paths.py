@@ -8,7 +8,7 @@ _OWN = re.compile(r"^/(?:tmp|var/tmp|dev/shm)/[^/]|^/dev/(?:null|zero|full|u?ran
 """A script's scratch space, and devices that hold nothing."""
 _HARMLESS = re.compile(
     r"""
-    ^/proc/(?:cpuinfo|meminfo|version|loadavg|uptime|stat|filesystems)$
+    ^/proc/(?:cpuinfo|meminfo|loadavg|stat|filesystems)$
     | ^/proc/(?:self|\*)/(?:status|stat|statm|limits|io|maps|smaps|smaps_rollup|comm)$
     | ^/sys/fs/cgroup/(?:.*/)?(?:memory|cpu|pids|cpuset)[^/]*$
     | ^/sys/(?:devices/system/(?:cpu|node)|class/(?:thermal|drm))(?:/.*)?$
@@ -19,7 +19,9 @@ _HARMLESS = re.compile(
     re.VERBOSE,
 )
 """What programs read to describe where they ran."""
-_SYSTEM = re.compile(r"^/(?:etc|proc|sys|run|boot|dev|var|srv|bin|sbin|lib|lib64|usr|opt|snap|tmp/?$)(?:/|$)")
+_SYSTEM = re.compile(
+    r"^/(?:app|workspaces?|airlock|worker|etc|proc|sys|run|boot|dev|var|srv|bin|sbin|lib|lib64|usr|opt|snap|tmp/?$)(?:/|$)"
+)
 _READ_BY_MANY = re.compile(r"^/(?:usr|opt|lib|lib64|bin|sbin|var/(?:tmp|cache))(?:/|$)|^/(?:tmp|srv|dev/shm|var)/?$")
 _ROOT = re.compile(r"^(?:/|~/?|/root/?|/(?:home|mnt|media|data|Users)(?:/[^/]+)?/?)$")
 _HOME_SECRET = re.compile(

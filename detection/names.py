@@ -89,6 +89,7 @@ MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             ("tracing", ("settrace", "setprofile", "settrace_all_threads", "setprofile_all_threads")),
             ("hooks_interpreter", ("_register_atexit",)),
         ),
+        "fcntl": _table(("machine_interface", ("ioctl",))),
         "codecs": _table(("hooks_interpreter", ("register", "unregister"))),
         "encodings": _table(("hooks_interpreter", ("_cache", "aliases"))),
         "traceback": _table(("frame_access", ("walk_stack",))),

@@ -35,12 +35,23 @@ def path_origin_notes(node: ast.Call, act: Act, paths: list[ast.expr], resolver:
             yield note_at("sensitive_file", node, evidence=secret)
         elif act in _CHANGES and later is not None:
             yield note_at("persistence", node, evidence=later)
+        elif act in _CHANGES and _is_itself(path, resolver):
+            yield note_at("alters_found_files", node, evidence="the script itself")
         elif act in _CHANGES and "library" in made_of.kinds:
             yield note_at("writes_to_machine", node, evidence="a library's own place")
         elif act in _CHANGES and "listing" in made_of.kinds and _is_theirs(made_of):
             yield note_at("alters_found_files", node)
         elif act is not Act.SEARCHES and _is_chosen_by_answer(path, resolver):
             yield note_at("answer_as_path", node)
+
+
+def _is_itself(node: ast.expr, resolver: Resolver) -> bool:
+    """`__file__`, `Path(__file__)`, `sys.argv[0]`."""
+    if isinstance(node, ast.Call) and len(node.args) == 1 and not isinstance(node.func, ast.Attribute):
+        node = node.args[0]
+    if isinstance(node, ast.Subscript):
+        return "sys.argv" in resolver.meanings(node.value) and 0 in resolver.integers(node.slice)
+    return isinstance(node, ast.Name) and node.id == "__file__"
 
 
 def _is_secret(text: str) -> bool:

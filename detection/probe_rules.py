@@ -37,10 +37,10 @@ def probe_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]:
     """Conditions on the date, on whose machine this is, on who watches, and waits that outlast a trial."""
     kinds: dict[str, ast.expr] = {}
     handled = {id(part) for node in nodes if isinstance(node, ast.ExceptHandler) for part in within(node)}
+    for node in nodes:
+        if isinstance(node, ast.Compare):
+            yield from _compared(node, resolver)
     for test in _tests(nodes):
-        for part in within(test, 200):
-            if isinstance(part, ast.Compare):
-                yield from _compared(part, resolver)
         for kind in _probed(test, resolver):
             kinds.setdefault(kind, test)
     for node in nodes:
