@@ -23,9 +23,11 @@ _NOT_FOUND = 127 << 8
 
 def explain() -> None:
     """From now on. Modules are changed when the script imports them: most scripts import none of them."""
-    for name in ("execv", "execve", "posix_spawn", "posix_spawnp"):
-        setattr(os, name, _explained(getattr(os, name)))
-    setattr(os, "system", _system_explained(getattr(os, "system")))  # noqa: B009, B010 - it is called deprecated
+    changed = {name: _explained(getattr(os, name)) for name in ("execv", "execve", "posix_spawn", "posix_spawnp")}
+    changed["system"] = _system_explained(getattr(os, "system"))  # noqa: B009 - it is called deprecated
+    for name, call in changed.items():
+        call.__module__, call.__qualname__ = "os", name  # by which pickle finds it again
+        setattr(os, name, call)
     sys.meta_path.insert(0, _Importer())  # type: ignore[arg-type]
 
 
