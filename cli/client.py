@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, cast
@@ -23,11 +23,17 @@ class ServerAway(Exception):
 
 
 class Refused(Exception):
-    """The server answers with a problem (RFC 9457). `retry_after` is in seconds, None where it names no time."""
+    """The server answers with a problem (RFC 9457). `retry_after` is in seconds, None where it names no time.
 
-    def __init__(self, status: int, code: str, detail: str, retry_after: float | None = None) -> None:
+    `errors` are its details: for a script that is refused, where in it and what to write instead.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, retry_after: float | None = None, errors: Sequence[Json] = ()
+    ) -> None:
         super().__init__(detail)
         self.status, self.code, self.detail, self.retry_after = status, code, detail, retry_after
+        self.errors = errors
 
 
 class Misconfigured(Exception):
@@ -201,7 +207,8 @@ def _problem(response: httpx.Response) -> Refused | ServerAway:
     detail = str(problem.get("detail") or problem.get("title") or response.reason_phrase)
     if response.status_code >= 500:
         return ServerAway(detail)
-    return Refused(response.status_code, str(problem.get("code", "")), detail, _seconds(response))
+    code = str(problem.get("code", ""))
+    return Refused(response.status_code, code, detail, _seconds(response), parts_of(problem, "errors"))
 
 
 def _seconds(response: httpx.Response) -> float | None:

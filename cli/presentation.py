@@ -54,13 +54,16 @@ def cause_line(cause: Json) -> str:
 def result(answer: Json) -> RenderableType:
     """A result as its script claims it, and what vouches for it."""
     claim = untrusted(json.dumps(answer.get("result"), indent=2, ensure_ascii=True))
+    if not answer.get("has_result"):
+        why = ": a program without `evaluate_model` returns none" if answer.get("outcome") == "completed" else ""
+        claim = Text(f"No result{why}.", "dim")
     facts = Table.grid(padding=(0, 2))
     isolation, model = part_of(answer, "isolation"), part_of(answer, "model_use")
     said = {
         "status": answer.get("status"),
         "outcome": answer.get("outcome"),
         "isolation": f"level {isolation.get('level')}, {isolation.get('backend')}" if isolation else None,
-        "model": f"{model.get('provider')}, {model.get('calls')} calls" if model else None,
+        "model": f"{model.get('provider')}, {model.get('calls')} calls" if model.get("calls") else None,
         "result digest": answer.get("result_digest"),
     }
     for name, value in said.items():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 
-from cli.client import AirlockClient, Misconfigured, Refused, ServerAway
+from cli.client import AirlockClient, Json, Misconfigured, Refused, ServerAway
 from cli.exit_codes import ExitCode
 from cli.settings import ClientSettings
 from cli.terminal import ERR, untrusted
@@ -62,11 +62,22 @@ def failures_told() -> Generator[None]:
     except Refused as error:
         code = ExitCode.NOT_FOUND if error.status == 404 else ExitCode.REFUSED
         again = f" Try again in {error.retry_after:g} s." if error.retry_after else ""
-        _end(f"{error.detail} ({error.status} {error.code}){again}", code)
+        _end(f"{error.detail} ({error.status} {error.code}){again}{_places(error.errors)}", code)
     except UnicodeEncodeError as error:
         _end(f"What was typed cannot be sent: {error.reason}", ExitCode.USAGE)
     except OSError as error:
         _end(str(error), ExitCode.UNAVAILABLE)
+
+
+def _places(errors: Sequence[Json]) -> str:
+    """Lines of a script that was refused, and what to write instead."""
+    lines: list[str] = []
+    for error in errors:
+        if error.get("snippet"):
+            lines.append(f"  line {error.get('line')}: {error['snippet']}")
+        if error.get("instead"):
+            lines.append(f"  instead: {error['instead']}")
+    return "".join(f"\n{line}" for line in lines)
 
 
 def _settings_that_are_wrong(error: ValidationError) -> str:

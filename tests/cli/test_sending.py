@@ -84,3 +84,32 @@ def test_an_empty_script_is_the_servers_to_refuse(server: Server, airlock: Airlo
 
     assert (ran.returncode, ran.stdout) == (3, b"")
     assert json.loads(server.seen[0][2])["script"] == ""
+
+
+def test_a_script_that_is_refused_is_shown_with_the_line_and_what_to_write_instead(
+    server: Server, airlock: Airlock, tmp_path: Path
+) -> None:
+    (tmp_path / "s.py").write_text("import socket\n")
+    found = {"rule": "network", "line": 1, "snippet": "import socket \x1b[2J", "instead": "Call the model."}
+    server.answers = {"evaluations": (400, {"code": "network", "detail": "It opens sockets.", "errors": [found]})}
+
+    ran = airlock("submit", "s.py", "--model", "mock")
+
+    assert ran.returncode == 3
+    assert ran.stderr.decode().splitlines() == [
+        "airlock: It opens sockets. (400 network) Try again in 9 s.",
+        "  line 1: import socket ",
+        "  instead: Call the model.",
+    ]
+
+
+@pytest.mark.parametrize(("has_result", "shown"), [(True, "null"), (False, "No result: a program without")])
+def test_a_result_that_is_null_is_told_from_none(
+    server: Server, airlock: Airlock, has_result: bool, shown: str
+) -> None:
+    answer = {"status": "completed", "outcome": "completed", "result": None, "has_result": has_result}
+    server.answers = {f"evaluations/{EVALUATION}/result": (200, answer)}
+
+    ran = airlock("result", EVALUATION)
+
+    assert (ran.returncode, ran.stdout.decode().startswith(shown)) == (0, True)
