@@ -2,7 +2,7 @@
 ARG BASE=python:3.12-slim-bookworm
 FROM ${BASE} AS build
 WORKDIR /srv/airlock
-RUN python -m venv /opt/venv
+RUN python3 -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY requirements.lock ./
 # Without the dev server of Temporal: 150 MB that only the embedded stack uses
