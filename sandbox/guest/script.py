@@ -144,11 +144,11 @@ def _tell_failure(error: BaseException, source: bytes) -> None:
 
 
 def _below_us(trace: TracebackType | None) -> TracebackType | None:
-    """The part of a traceback that is the script's."""
+    """The part of a traceback that is the script's. None where it never came to that."""
     at = trace
     while at is not None and at.tb_frame.f_code.co_filename != NAME:
         at = at.tb_next
-    return at or trace
+    return at
 
 
 def _words_of(error: BaseException) -> str:

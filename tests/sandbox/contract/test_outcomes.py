@@ -77,6 +77,14 @@ async def test_an_exception_is_told_with_the_script_s_own_lines(bench: Bench) ->
     assert "airlock" not in report.traceback
 
 
+async def test_params_that_do_not_fit_are_told_without_lines_of_ours(bench: Bench) -> None:
+    report = await bench.run("def evaluate_model(model, questions):\n    return 1", params={"question": 1})
+
+    assert report.outcome is RunOutcome.EXCEPTION
+    assert report.traceback == report.message + "\n"
+    assert "evaluate_model() got an unexpected keyword argument 'question'" in report.message
+
+
 @pytest.mark.parametrize(
     ("value", "outcome"),
     [
