@@ -13,9 +13,18 @@ from detection.patch_rules import is_own_function
 from detection.reaching import MODEL, asks_model, is_made_from_answers, reached_from
 from detection.resolving import Meanings, Resolver
 from detection.sources import callee
-from detection.static_tables import CLIMBING, FORMAT_FIELD, GUARDED_MODULES, IMPORTERS, PATCHABLE_MODULES
+from detection.static_tables import (
+    CLIMBING,
+    FORMAT_FIELD,
+    GUARDED_MODULES,
+    IMPORTERS,
+    PATCHABLE_MODULES,
+    REACHING_MODULES,
+)
 from detection.templates import template
 
+_SYSTEM_STEPS = frozenset({"sys", "os", "_os", "_sys", "modules", "environ", "builtins", "posix", "subprocess"})
+_STEP = re.compile(r"[.\[\]{}!:]")
 _DUNDER = re.compile(r"__\*+(?:__)?|\*+__")
 
 
@@ -39,6 +48,8 @@ def _unknown_name_notes(node: ast.Call, owners: Meanings, resolver: Resolver) ->
         yield note_at("calls_by_text", node)
     if owners & GUARDED_MODULES:
         yield note_at("computed_attribute", node, evidence=min(owners & GUARDED_MODULES))
+    elif owners & REACHING_MODULES and _is_foreign_name(node.args[1], resolver):
+        yield note_at("computed_attribute", node, evidence=min(owners & REACHING_MODULES))
     elif _DUNDER.fullmatch(template(node.args[1], resolver)):
         yield note_at("hidden_introspection" if resolver.names_internals else "computed_internal", node)
     else:
@@ -95,17 +106,28 @@ def dangerous_texts(arguments: list[ast.expr], resolver: Resolver) -> Iterator[N
     for argument in arguments:
         text = resolver.folder.text(argument) or ""
         for part in text.split("."):
-            if part in ATTRIBUTES or part in CLIMBING or (part in dangerous and argument is arguments[0]):
+            internal = part in ATTRIBUTES or part in CLIMBING or walks_to_system(text)
+            if internal or (part in dangerous and argument is arguments[0]):
                 yield note_at("hidden_introspection", argument, evidence=text)
                 return
+
+
+def walks_to_system(path: str) -> bool:
+    """Whether a path of attributes leads through a library to the system: `0.re.enum.sys.modules[os]`."""
+    return len(_SYSTEM_STEPS & set(_STEP.split(path))) > 1
 
 
 def format_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """`"{0.__init__.__globals__}".format(x)`."""
     assert isinstance(node.func, ast.Attribute)
-    template = resolver.folder.text(node.func.value) or next(argument_texts(node.args[:1], resolver), "")
-    fields = [template] if node.func.attr == "get_field" else FORMAT_FIELD.findall(template)
+    asked = [node.func.value, *node.args[:1]]
+    templates = sorted({text for each in asked for text in argument_texts([each], resolver)})
+    fields = (
+        templates
+        if node.func.attr == "get_field"
+        else [each for text in templates for each in FORMAT_FIELD.findall(text)]
+    )
     for field in fields:
-        if any(name in field for name in (*ATTRIBUTES, *CLIMBING) if name.startswith("_")):
+        if any(name in field for name in (*ATTRIBUTES, *CLIMBING) if name.startswith("_")) or walks_to_system(field):
             yield note_at("format_leak", node, evidence=field)
             return

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Iterator
 
 from detection.arguments import argument_texts
+from detection.array_rules import VIEWS, view_notes
 from detection.attribute_rules import dangerous_texts, format_notes, getter_notes, looked_up_notes, set_notes
 from detection.data_rules import answer_notes, array_notes, object_notes, pickle_notes, runner_notes
 from detection.database_rules import database_notes
@@ -15,7 +16,7 @@ from detection.environment_rules import variable_notes
 from detection.exhaustion_rules import blocking_notes, limit_notes, signal_notes, stack_notes
 from detection.file_rules import path_argument_notes
 from detection.flow_rules import network_flow_notes, prompt_notes
-from detection.names import ATTRIBUTES, IMPORTS, PATCHED_MODULES
+from detection.names import ATTRIBUTES, PATCHED_MODULES, refusal
 from detection.namespace_rules import key_notes
 from detection.network_rules import network_notes
 from detection.notes import Note, note_at
@@ -25,6 +26,7 @@ from detection.payload_rules import factory_notes
 from detection.reaching import MODEL, is_made_from_answers
 from detection.resolving import Resolver
 from detection.sources import callee
+from detection.spelling import is_spelled
 from detection.static_tables import (
     ATTRIBUTE_GETTERS,
     CLIMBING,
@@ -81,6 +83,8 @@ def call_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
             yield from format_notes(node, resolver)
         elif node.func.attr == "__getattribute__" and node.args:
             yield from dangerous_texts(node.args[-1:], resolver)
+            if resolver.is_import(node.args[0]) or resolver.is_import(node.func.value):
+                yield note_at("hidden_introspection", node, evidence="__getattribute__")
     if any(keyword.arg is not None and keyword.arg.startswith("co_") for keyword in node.keywords):
         yield note_at("constructs_code", node, evidence="replace")
     if isinstance(node.func, ast.Call) and _is_type_of_function(node.func):
@@ -119,13 +123,13 @@ def _import_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     modules = resolver.texts(node.args[0])
     if None in modules:
         made_of = origin(node.args[0], resolver)
-        hidden = "modules" in made_of.kinds or hides_text(node.args[0], resolver)
+        hidden = "modules" in made_of.kinds or hides_text(node.args[0], resolver) or is_spelled(node.args[0], resolver)
         yield note_at("hidden_import" if hidden else "computed_import", node)
         if is_made_from_answers(node.args[0], resolver):
             yield note_at("answer_as_code", node)
     for module in sorted(filter(None, modules)):
         top = module.partition(".")[0]
-        if top in IMPORTS or (top in SENSITIVE_MODULES and not _is_written(node.args[0], module)):
+        if refusal(module) or (top in SENSITIVE_MODULES and not _is_written(node.args[0], module)):
             yield note_at("hidden_import", node, evidence=module)
 
 
@@ -200,6 +204,9 @@ def _path_entry_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     for text in argument_texts(node.args[-1:], resolver):
         if text.startswith(_WRITABLE) or text.endswith((".zip", ".whl", ".egg")):
             yield note_at("loads_foreign_code", node, evidence=text)
+            return
+    if any("temporary" in origin(each, resolver).kinds for each in node.args):
+        yield note_at("loads_foreign_code", node, evidence="a temporary directory")
 
 
 def _codec_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
@@ -255,6 +262,7 @@ _BY_NAME: tuple[tuple[frozenset[str], Callable[[ast.Call, Resolver], Iterator[No
     (frozenset({"signal.signal"}), signal_notes),
     (frozenset({"resource.setrlimit"}), limit_notes),
     (frozenset({"sys.path.insert", "sys.path.append", "site.addsitedir"}), _path_entry_notes),
+    (VIEWS, view_notes),
     (INTERPRETERS, answer_notes),
     (TEMPLATE_RUNNERS, answer_notes),
 )

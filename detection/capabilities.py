@@ -9,8 +9,10 @@ import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from detection.arguments import argument_texts
 from detection.notes import Note, note, note_at
-from detection.reaching import is_made_from_answers
+from detection.origins import origin
+from detection.reaching import is_made_from_answers, reached_from
 from detection.resolving import Resolver
 from detection.static_tables import FILE_CALLS, NETWORK_MODULES, PROCESS_MODULES, RAW_NETWORK_CALLS
 from detection.syntax_tree import within
@@ -39,6 +41,9 @@ CAPABILITY_RULES: Mapping[str, frozenset[str]] = {
 """Which findings show which ability."""
 _RECORD = ("score", "result", "accuracy", "pass", "status")
 _VERDICT = re.compile(r"[\"']verdict[\"']\s*:\s*[\"']approved|[\"']kind[\"']\s*:\s*[\"'](?:result|receipt|record)[\"']")
+_FRAME = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]\W*(?:result|score|status|verdict|done|final)", re.IGNORECASE)
+_LISTING = frozenset({"os.walk", "os.fwalk", "os.listdir", "os.scandir", "glob.glob", "glob.iglob"})
+_PAST_CAPTURE = frozenset({"sys.__stdout__.write"})
 _WRITES_RESULT = frozenset({"os.write", "builtins.print", "sys.stdout.write", "sys.__stdout__.write"})
 
 
@@ -68,7 +73,11 @@ def correlations(
         raw = next((call for call, names in called if names & RAW_NETWORK_CALLS), None)
         if raw is not None:
             yield note_at("leaks_credentials", raw)
-    yield from _forged_results(called, ends_early="early_exit" in rules)
+    if "outlasts_trial" in rules:
+        searching = (call for call, names in called if names & _LISTING and not _is_own(call, resolver))
+        if (search := next(searching, None)) is not None:
+            yield note_at("searches_machine", search, evidence="after a wait that outlasts a trial")
+    yield from _forged_results(called, resolver, ends_early="early_exit" in rules)
     if rules & {"computed_import", "loads_module_file", "unpickles"}:
         writing = (call for call, _ in called if _writes(call) and is_made_from_answers(call.args[0], resolver))
         if (written := next(writing, None)) is not None:
@@ -83,10 +92,15 @@ def correlations(
         yield from _start_up_files(called)
 
 
-def _forged_results(called: Sequence[tuple[ast.Call, frozenset[str]]], *, ends_early: bool) -> Iterator[Note]:
+def _forged_results(
+    called: Sequence[tuple[ast.Call, frozenset[str]]], resolver: Resolver, *, ends_early: bool
+) -> Iterator[Note]:
     """Printed records: of a script that ends past the harness, or such as only the platform writes."""
     for call, names in called:
-        if names & _WRITES_RESULT and (_says_verdict(call) or (ends_early and _says_score(call))):
+        if not names & _WRITES_RESULT:
+            continue
+        past = names & _PAST_CAPTURE and _says_score(call, resolver)
+        if _says_verdict(call) or past or _is_framed(call, resolver) or (ends_early and _says_score(call)):
             yield note_at("forges_result", call)
             return
 
@@ -114,9 +128,23 @@ def _imported_files(called: Sequence[tuple[ast.Call, frozenset[str]]], modules: 
                 return
 
 
-def _says_score(call: ast.Call) -> bool:
-    """A literal that looks like a record of results."""
-    for part in within(call):
+def _is_own(call: ast.Call, resolver: Resolver) -> bool:
+    """Whether what is searched is a directory that the script has made."""
+    return any("temporary" in origin(argument, resolver).kinds for argument in call.args)
+
+
+def _is_framed(call: ast.Call, resolver: Resolver) -> bool:
+    """A word of the platform behind a control character: how programs speak to each other."""
+    texts = (
+        *argument_texts(call.args, resolver),
+        *(text for each in call.args for text in origin(each, resolver).texts),
+    )
+    return any(map(_FRAME.search, texts))
+
+
+def _says_score(call: ast.Call, resolver: Resolver | None = None) -> bool:
+    """A literal that looks like a record of results, in the call or, with a resolver, in what flows into it."""
+    for part in within(call) if resolver is None else reached_from(call, resolver):
         if isinstance(part, ast.Constant) and isinstance(part.value, str | bytes) and _is_record(part.value):
             return True
         if isinstance(part, ast.Dict) and any(isinstance(k, ast.Constant) and k.value in _RECORD for k in part.keys):
@@ -137,7 +165,7 @@ def _is_record(value: str | bytes) -> bool:
 
 def _start_up_files(called: Sequence[tuple[ast.Call, frozenset[str]]]) -> Iterator[Note]:
     for call, names in called:
-        if names & FILE_CALLS:
+        if names & FILE_CALLS or _writes(call):
             for part in within(call):
                 text = part.value if isinstance(part, ast.Constant) else None
                 if isinstance(text, str) and text.endswith(".pth"):

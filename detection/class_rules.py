@@ -11,6 +11,11 @@ from detection.syntax_tree import within
 
 _REDUCING = frozenset({"__reduce__", "__reduce_ex__"})
 _VALUES = frozenset({"str", "int", "float", "bytes", "dict", "list", "tuple", "complex", "set", "bool"})
+_INTERFACES = frozenset({"__array_interface__", "__array_struct__", "__cuda_array_interface__"})
+"""What tells a library of arrays which memory to read and write."""
+_SHOWING = frozenset(
+    {"__getitem__", "__float__", "__int__", "__round__", "__repr__", "__str__", "__index__", "__format__"}
+)
 _COMPARING = frozenset({"__eq__", "__ge__", "__gt__", "__contains__", "__le__", "__lt__"})
 
 
@@ -21,10 +26,26 @@ def class_notes(node: ast.ClassDef) -> Iterator[Note]:
     for method in methods:
         if method.name in _REDUCING and not _rebuilds_itself(method, node.name):
             yield note_at("pickles_calls", method, evidence=method.name)
+    assigned = dict(_assigned(node))
+    for name in (*(each.name for each in methods), *assigned):
+        if name in _INTERFACES:
+            yield note_at("native_code", node, evidence=name)
     if any(isinstance(base, ast.Name) and base.id in _VALUES for base in node.bases):
         for method in methods:
-            if method.name in _COMPARING and _is_always_true(method):
+            forged = method.name in _COMPARING and _is_always_true(method)
+            if forged or (method.name in _SHOWING and _returns_number(method)):
                 yield note_at("forges_value", method, evidence=method.name)
+        for name, value in assigned.items():
+            always = isinstance(value, ast.Lambda) and isinstance(value.body, ast.Constant) and bool(value.body.value)
+            if always and name in _COMPARING | _SHOWING:
+                yield note_at("forges_value", value, evidence=name)
+
+
+def _assigned(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
+    """The variables of a class."""
+    for statement in node.body:
+        if isinstance(statement, ast.Assign):
+            yield from ((target.id, statement.value) for target in statement.targets if isinstance(target, ast.Name))
 
 
 def _rebuilds_itself(method: ast.FunctionDef, name: str) -> bool:
@@ -42,6 +63,24 @@ def _is_class(node: ast.expr, name: str) -> bool:
     if isinstance(node, ast.Attribute):
         return node.attr == "__class__" or (isinstance(node.value, ast.Name) and node.value.id in {"self", "cls", name})
     return isinstance(node, ast.Name) and node.id in {name, "cls"}
+
+
+def _returns_number(method: ast.FunctionDef) -> bool:
+    """Whether some result of a method is a number that stands in it, whatever the value is."""
+    for line in method.body:
+        for part in within(line):
+            if isinstance(part, ast.Return) and part.value is not None:
+                chosen = [part.value.body, part.value.orelse] if isinstance(part.value, ast.IfExp) else [part.value]
+                if any(_is_number(each) for each in chosen):
+                    return True
+    return False
+
+
+def _is_number(node: ast.expr) -> bool:
+    value = node.value if isinstance(node, ast.Constant) else None
+    if isinstance(value, str):
+        return value.replace(".", "", 1).isdecimal()
+    return isinstance(value, int | float) and value != 0
 
 
 def _is_always_true(method: ast.FunctionDef) -> bool:

@@ -53,8 +53,8 @@ def documented_code(nodes: Sequence[ast.AST]) -> Iterator[tuple[ast.expr, str]]:
 class Disguises:
     """Which expressions decode their text, instead of only joining what a reader can read."""
 
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
+    def __init__(self, resolver: Resolver, methods: frozenset[str] = _DECODING_METHODS) -> None:
+        self._resolver, self._methods = resolver, methods
         self._known: dict[int, bool] = {}
 
     def hides(self, node: ast.AST) -> bool:
@@ -68,17 +68,18 @@ class Disguises:
         if not isinstance(node, ast.Call):
             return _steps_or_xors(node)
         name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-        if name in _DECODING_METHODS or self._resolver.meanings(node.func) & _DECODING:
+        if name in self._methods or self._resolver.meanings(node.func) & _DECODING:
             return True
         return name == "join" and bool(node.args) and _joins_letters(node.args[0], self._resolver)
 
 
 def hides_text(node: ast.expr, resolver: Resolver) -> bool:
-    """Whether a text that nobody can know is put together letter by letter, or decoded."""
-    if isinstance(node, ast.Name):
-        sources = resolver.sources.of.get(node.id, [])[:4]
-        return any(Disguises(resolver).hides(each) for each in sources)
-    return Disguises(resolver).hides(node)
+    """Whether a text that nobody can know is put together letter by letter, or decoded.
+
+    `name.replace("-", "_")` is how honest code makes the name of a module from another name.
+    """
+    nodes = resolver.sources.of.get(node.id, [])[:4] if isinstance(node, ast.Name) else [node]
+    return any(map(Disguises(resolver, _DECODING_METHODS - {"replace"}).hides, nodes))
 
 
 def as_code(text: str) -> ast.Module | None:

@@ -19,6 +19,9 @@ DEEPEST = 1_000_000
 MANY = 5_000
 """Threads or processes of one loop."""
 MAX_EXPONENT = 1_000_000
+_ENDERS = frozenset({"BaseException", "KeyboardInterrupt", "SystemExit"})
+_LACKS = frozenset({"OSError", "IOError", "EnvironmentError", "MemoryError"})
+_FILLING = frozenset({"sendfile", "copy_file_range", "splice", "pwrite", "posix_fallocate"})
 _ENDS = (ast.Return, ast.Raise, ast.Yield, ast.YieldFrom, ast.Await)
 _GROWING = frozenset({"append", "extend", "add", "insert", "update", "bytearray"})
 _WRITING = frozenset(
@@ -45,10 +48,13 @@ def loop_notes(node: ast.While | ast.For, resolver: Resolver) -> Iterator[Note]:
         if _calls_starter(parts) or any(isinstance(part, ast.Call) and _last_name(part) in _MAKING for part in parts):
             yield note_at("endless_spawning", node)
     elif _is_endless(node, resolver) and not _breaks(node.body):
-        parts = list(own_nodes(node.body))
+        full = _until_full(node.body)
+        parts = [part for part in own_nodes(node.body) if id(part) not in full]
         names = {_last_name(part) for part in parts}
         if names & _WAITING or any(isinstance(part, _ENDS) for part in parts):
             return
+        if any(isinstance(part, ast.Try) and any(map(_swallows_all, part.handlers)) for part in parts):
+            yield note_at("ignores_signals", node, evidence="a loop that nothing ends")
         if _calls_starter(parts) or names & _WRITING:
             yield note_at("endless_spawning", node)
         elif names & _GROWING or any(map(_adds, parts)):
@@ -106,6 +112,35 @@ def blocking_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         yield note_at("ignores_signals", node)
 
 
+def _until_full(body: list[ast.stmt]) -> set[int]:
+    """What a loop does only once the machine has nothing left to give, by identity."""
+    found: set[int] = set()
+    for part in own_nodes(body):
+        if isinstance(part, ast.ExceptHandler):
+            until = part.body if _is_lack(part.type) else []
+        else:
+            until = part.body if isinstance(part, ast.If) and any(map(_fills, within(part.test, 50))) else []
+        found.update(id(each) for line in until for each in within(line))
+    return found
+
+
+def _fills(node: ast.AST) -> bool:
+    return _last_name(node) in _FILLING
+
+
+def _is_lack(caught: ast.expr | None) -> bool:
+    """Whether a handler is for what happens when memory, space or descriptors run out, and for little else."""
+    several = caught.elts if isinstance(caught, ast.Tuple) else [] if caught is None else [caught]
+    return bool(several) and all(_last_name(each) in _LACKS for each in several)
+
+
+def _swallows_all(handler: ast.ExceptHandler) -> bool:
+    """`except BaseException: pass`."""
+    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    everything = any(each is None or _last_name(each) in _ENDERS for each in caught)
+    return everything and not any(isinstance(each, ast.Raise | ast.Break | ast.Return) for each in handler.body)
+
+
 def _is_endless(node: ast.While | ast.For, resolver: Resolver) -> bool:
     if isinstance(node, ast.While):
         return isinstance(node.test, ast.Constant) and bool(node.test.value)
@@ -139,7 +174,8 @@ def _breaks(body: list[ast.stmt]) -> bool:
             *getattr(statement, "orelse", []),
             *getattr(statement, "finalbody", []),
         ]
-        inner += [each for handler in getattr(statement, "handlers", []) for each in handler.body]
+        handlers = [each for each in getattr(statement, "handlers", []) if not _is_lack(each.type)]
+        inner += [each for handler in handlers for each in handler.body]
         inner += [each for case in getattr(statement, "cases", []) for each in case.body]
         if isinstance(statement, ast.For | ast.While | ast.AsyncFor):
             inner = [each for each in inner if not isinstance(each, ast.Break)]

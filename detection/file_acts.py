@@ -31,6 +31,7 @@ CALLS: Mapping[str, Act] = {
             "mailbox.mbox",
             "mailbox.Maildir",
             "fileinput.input",
+            "fileinput.FileInput",
             "numpy.loadtxt",
             "numpy.fromfile",
             "numpy.load",
@@ -49,12 +50,14 @@ CALLS: Mapping[str, Act] = {
         ("shutil.make_archive", "shutil.chown", "os.symlink", "os.link", "os.mkfifo", "os.mknod"), Act.WRITES
     ),
     **dict.fromkeys(("shutil.unpack_archive", "numpy.save", "numpy.savetxt", "numpy.savez", "os.mount"), Act.WRITES),
+    **dict.fromkeys(("py_compile.compile", "zipfile.ZipInfo", "tarfile.TarInfo"), Act.WRITES),
     **dict.fromkeys(
         ("os.remove", "os.unlink", "os.rmdir", "os.removedirs", "shutil.rmtree", "shutil.move"), Act.REMOVES
     ),
     **dict.fromkeys(("os.truncate",), Act.REMOVES),
     **dict.fromkeys(("os.walk", "os.fwalk", "os.listdir", "os.scandir", "glob.glob", "glob.iglob"), Act.SEARCHES),
     **dict.fromkeys(("os.path.exists", "os.path.isfile", "os.path.isdir", "os.access"), Act.READS),
+    **dict.fromkeys(("tarfile.open().add", "tarfile.TarFile().add", "zipfile.ZipFile().write"), Act.SEARCHES),
     "os.chdir": Act.SEARCHES,
     **dict.fromkeys(("shutil.disk_usage", "os.statvfs"), Act.READS),
 }

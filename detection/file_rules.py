@@ -9,6 +9,7 @@ from detection.arguments import argument_texts
 from detection.file_acts import CALLS, FILE_ACTS, METHODS, Act
 from detection.machine_paths import breaks_out, is_foreign_to_read, is_foreign_to_write, is_wide, names_credentials
 from detection.notes import Note, note_at
+from detection.origins import origin
 from detection.path_origins import path_origin_notes
 from detection.resolving import Resolver
 from detection.sensitive_paths import (
@@ -24,7 +25,9 @@ from detection.syntax_tree import within
 from detection.templates import template
 
 MAX_PATH = 1024
-
+_PATH_KEYWORDS = frozenset({"file", "files", "filename", "dst", "cfile", "target"})
+_TAKING_TREES = frozenset({"shutil.make_archive", "shutil.copytree"})
+_NAMING_MEMBERS = frozenset({"tarfile.TarInfo", "zipfile.ZipInfo", "zipfile.ZipFile().writestr"})
 
 _MODES, _WRITING = frozenset("rwaxbtU+"), frozenset("wax+")
 _WRITE_FLAGS = frozenset({"O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"})
@@ -42,7 +45,12 @@ def file_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         yield from path_origin_notes(node, _act(node, method), [node.func.value], resolver)
     for act in acts:
         yield from _notes(node, act, _paths([*node.args, *(each.value for each in node.keywords)], resolver))
-        yield from path_origin_notes(node, _act(node, act), node.args[:2], resolver)
+        named = [each.value for each in node.keywords if each.arg in _PATH_KEYWORDS]
+        yield from path_origin_notes(node, _act(node, act), [*node.args[:2], *named], resolver)
+    if resolver.meanings(node.func) & _TAKING_TREES:
+        yield from _notes(node, Act.SEARCHES, _paths([*node.args, *(each.value for each in node.keywords)], resolver))
+    if resolver.meanings(node.func) & _NAMING_MEMBERS:
+        yield from _member_notes(node, resolver)
 
 
 def path_notes(node: ast.BinOp, resolver: Resolver) -> Iterator[Note]:
@@ -57,6 +65,18 @@ def path_argument_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
     for path in (*argument_texts(arguments, resolver), *(template(each, resolver) for each in (node, *arguments))):
         yield from _one_path_notes(node, path)
+
+
+def linked_notes(node: ast.Assign, resolver: Resolver) -> Iterator[Note]:
+    """`member.name = "../../x"`, `member.linkname = "/etc/passwd"`: a member of an archive that leads elsewhere."""
+    for target in node.targets:
+        if not isinstance(target, ast.Attribute) or target.attr not in {"name", "linkname"}:
+            continue
+        for text in argument_texts([node.value], resolver):
+            if text.startswith("../../"):
+                yield note_at("writes_to_machine", target, evidence=text)
+            elif target.attr == "linkname" and text.startswith("/"):
+                yield note_at("links_system_file", target, evidence=text)
 
 
 def search_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]:
@@ -91,6 +111,15 @@ def _notes(node: ast.Call, act: Act, paths: list[str]) -> Iterator[Note]:
             yield note_at("writes_to_machine", node, evidence=path)
         elif is_foreign_to_read(path) or reveals_sandbox(path):
             yield note_at("reads_machine", node, evidence=path)
+
+
+def _member_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`tarfile.TarInfo("../../x")`: whoever unpacks it writes elsewhere."""
+    for argument in node.args[:1]:
+        for text in (*argument_texts([argument], resolver), *origin(argument, resolver).texts):
+            if text.startswith(("../", "..\\")):
+                yield note_at("writes_to_machine", node, evidence=text)
+                return
 
 
 def _act(node: ast.Call, act: Act) -> Act:

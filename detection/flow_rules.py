@@ -6,12 +6,15 @@ import ast
 import re
 from collections.abc import Iterator
 
+from detection.arguments import argument_texts
 from detection.network_addresses import is_collector, is_model_service, names_metadata_service
 from detection.notes import Note, note_at
 from detection.origins import origin
 from detection.reaching import asks_model
 from detection.resolving import Resolver
+from detection.sources import callee
 from detection.static_tables import CREDENTIAL_VARIABLE, NETWORK_CALLS
+from detection.templates import template
 
 _OF_MACHINE = frozenset({"answers", "machine", "source", "environment"})
 _OTHERS_DATA = _OF_MACHINE | {"files", "listing", "library"}
@@ -21,14 +24,16 @@ _SENDING = frozenset(
 )
 _CARRIERS = frozenset({"data", "json", "files", "content", "body", "fields", "payload"})
 _HEADERS = frozenset({"headers", "auth", "cookies", "timeout", "context", "verify"})
-_URL = re.compile(r"^(?:https?|ftp|wss?|gopher|tftp|ldap|smb)s?://", re.IGNORECASE)
+_URL = re.compile(r"^(?:https?|ftp|wss?|gopher|tftp|ldap|smb|s3|gs|gcs|abfs|hf)s?://", re.IGNORECASE)
+_FETCHING = frozenset({"genfromtxt", "loadtxt", "fromregex", "parse", "iterparse", "DataSource", "imread", "open"})
+"""Functions of libraries that take an address for a file."""
 _ROOTS = re.compile(r"^(?:\.{1,2}/?|/.*|~.*)$")
 
 
 def network_flow_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """What a call hands to the network, whatever library it belongs to."""
     known = resolver.meanings(node.func) & NETWORK_CALLS
-    if not known and not _seems_to_send(node):
+    if not known and not _seems_to_send(node) and not _seems_to_fetch(node, resolver):
         return
     urls = [text for text in _texts(node, resolver) if _URL.match(text)]
     if not known and not urls:
@@ -38,10 +43,10 @@ def network_flow_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
             yield note_at("metadata_service", node, evidence=url)
         elif is_collector(url):
             yield note_at("sends_data", node, evidence=url)
-    if not known:
+    if not known and _seems_to_send(node):
         yield note_at("network_use", node, evidence=urls[0])
     to_model_service = bool(urls) and all(map(is_model_service, urls))
-    taken = "" if to_model_service else _taken(node, resolver)
+    taken = "" if to_model_service else _taken(node, resolver, sending=bool(known) or _seems_to_send(node))
     if taken:
         yield note_at("sends_data", node, evidence=taken)
     elif urls and not to_model_service and _carries_unknown(node, resolver):
@@ -75,9 +80,20 @@ def _seems_to_send(node: ast.Call) -> bool:
     return named or any(keyword.arg in _CARRIERS for keyword in node.keywords)
 
 
-def _taken(node: ast.Call, resolver: Resolver) -> str:
+def _seems_to_fetch(node: ast.Call, resolver: Resolver) -> bool:
+    """`pandas.read_json(address)`, `xml.sax.parse(address, handler)`."""
+    names = {callee(node.func), *(meaning.rpartition(".")[2] for meaning in resolver.meanings(node.func))}
+    if not any(name in _FETCHING or name.startswith("read_") for name in names):
+        return False
+    if not node.args or resolver.sources.defines(callee(node.func)):
+        return False
+    addresses = (template(node.args[0], resolver), *argument_texts(node.args[:1], resolver))
+    return any(map(_URL.match, addresses))
+
+
+def _taken(node: ast.Call, resolver: Resolver, *, sending: bool) -> str:
     """What of others' is in the arguments."""
-    sending = _is_sending(node)
+    sending = sending and _is_sending(node)
     for argument in (*node.args, *(each.value for each in node.keywords if each.arg not in _HEADERS)):
         kinds = origin(argument, resolver).kinds & (_OTHERS_DATA if sending else _OF_MACHINE)
         if kinds:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from detection.names import IMPORTS, MODULE_NAMES
+from detection.names import IMPORTS, MODULE_NAMES, refusal
 from detection.notes import Note, note_at
 
 Place = tuple[int, int]
@@ -55,7 +55,7 @@ class Imports:
                 yield note_at("relative_import", node, evidence="." * node.level + (node.module or ""))
                 continue
             for module in _modules(node):
-                rule = IMPORTS.get(module) or IMPORTS.get(_top(module))
+                rule = refusal(module)
                 if rule:
                     yield note_at(rule, node, evidence=module)
             if isinstance(node, ast.ImportFrom):

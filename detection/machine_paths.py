@@ -40,6 +40,8 @@ _CREDENTIAL_NAMES = re.compile(
     ^(?:\.netrc|\.pgpass|\.git-credentials|\.pypirc|\.npmrc|\.htpasswd|\.vault-token|\.dockercfg|\.my\.cnf|\.boto|\.s3cfg)$
     | ^(?:id_(?:rsa|dsa|ecdsa|ed25519)?|authorized_keys|known_hosts|kubeconfig|credentials|shadow)$
     | ^\.(?:ssh|aws|kube|gnupg)$
+    | ^\.env(?:\.[a-z]+)?$
+    | ^(?:credentials|secrets?|service[-_]account|client_secrets?)[^/]*\.(?:json|ya?ml|toml|ini)$
     """,
     re.VERBOSE,
 )

@@ -8,6 +8,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
+from detection.credential_flow import carries_credential
+from detection.local_names import own_nodes
 from detection.name_walk import ENTRY_POINT
 from detection.notes import Note, note_at
 from detection.resolving import Resolver
@@ -30,6 +32,18 @@ def result_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]
         for value in told:
             if any(_is_credential(part, resolver) for part in _shown(value)):
                 yield note_at("leaks_credentials", value)
+    for value in _results(nodes):
+        if carries_credential(value, resolver):
+            yield note_at("leaks_credentials", value)
+
+
+def _results(nodes: Sequence[ast.AST]) -> Iterator[ast.expr]:
+    """What `evaluate_model` returns."""
+    for function in nodes:
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and function.name == ENTRY_POINT:
+            for part in own_nodes(function.body):
+                if isinstance(part, ast.Return) and part.value is not None:
+                    yield part.value
 
 
 def _shown(node: ast.expr) -> Iterator[ast.expr]:

@@ -31,6 +31,7 @@ ATTRIBUTES = _table(
         "native_code",
         ("load_library", "dlsym", "c_void_p", "string_at", "PROT_EXEC", "load_extension", "enable_load_extension"),
     ),
+    ("native_code", ("__array_interface__", "__array_struct__", "__cuda_array_interface__")),
     ("native_code", ("ExternalFunction", "cpp_extension", "load_inline", "RawKernel", "RawModule")),
     ("starts_process", ("set_executable",)),
     ("frame_access", ("_getframe", "_current_frames", "_getframemodulename")),
@@ -47,6 +48,7 @@ HARMLESS_CODE_FIELDS = frozenset(
 _EXEC = [f"exec{how}" for how in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")]
 _SPAWN = [f"spawn{how}" for how in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")]
 _OS = _table(
+    ("starts_process", ("_execvpe", "_spawnvef")),
     ("starts_process", ("system", "popen", "fork", "forkpty", "posix_spawn", "posix_spawnp", "startfile")),
     ("starts_process", (*_EXEC, *_SPAWN)),
     ("signals_process", ("kill", "killpg", "pidfd_send_signal")),
@@ -89,6 +91,14 @@ MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             ("tracing", ("settrace", "setprofile", "settrace_all_threads", "setprofile_all_threads")),
             ("hooks_interpreter", ("_register_atexit",)),
         ),
+        "uuid": _table(
+            ("starts_process", ("_get_command_stdout", "_find_mac_near_keyword", "_find_mac_under_heading"))
+        ),
+        "platform": _table(("starts_process", ("_syscmd_file", "_syscmd_ver"))),
+        "pickle": _table(
+            ("unpickles_literal", ("REDUCE", "GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD")),
+            ("unpickles_literal", ("_Unpickler", "_loads", "_load", "EXT1", "EXT2", "EXT4")),
+        ),
         "fcntl": _table(("machine_interface", ("ioctl",))),
         "codecs": _table(("hooks_interpreter", ("register", "unregister"))),
         "encodings": _table(("hooks_interpreter", ("_cache", "aliases"))),
@@ -114,6 +124,14 @@ MODULE_ATTRIBUTES = frozenset(name for names in MODULE_NAMES.values() for name i
 
 IMPORTS = WHOLE_MODULES
 """Modules whose import alone is a finding."""
+
+
+def refusal(module: str) -> str:
+    """The rule by which importing `module`, or what it lies in, is a finding; empty where there is none."""
+    parts = module.split(".")
+    found = (IMPORTS.get(".".join(parts[:length])) for length in range(1, len(parts) + 1))
+    return next(filter(None, found), "")
+
 
 PATCHED_MODULES = frozenset(
     {"builtins", "json", "airlock_runtime", "json.encoder", "json.JSONEncoder", "json.encoder.JSONEncoder"}

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from detection.notes import Note, note_at
 from detection.resolving import Meanings, Resolver
-from detection.static_tables import GUARDED_MODULES
+from detection.spelling import is_spelled
+from detection.static_tables import GUARDED_MODULES, REACHING_MODULES
 
 _ENVIRONMENTS = frozenset({"os.environ", "os.environb", "posix.environ"})
 _GUARDED = frozenset(f"{module}.__dict__" for module in GUARDED_MODULES)
+_WHOLE = _GUARDED | {f"{module}.__dict__" for module in REACHING_MODULES}
 _KEYED = frozenset({"get", "setdefault", "pop", "__getitem__", "__contains__", "__setitem__", "update", "__delitem__"})
 _PATCHES = frozenset({"dict", "object", "len", "bool", "type", "isinstance", "hasattr"})
 """Calls that take a namespace and give nothing of it away: `mock.patch.dict(os.environ, ...)`."""
@@ -43,7 +45,8 @@ def key_notes(owner: ast.expr, key: ast.expr, resolver: Resolver) -> Iterator[No
     if meanings & _GUARDED:
         yield note_at("computed_attribute", owner, evidence=min(meanings & _GUARDED))
     elif not own:
-        yield note_at("computed_import", owner, evidence="sys.modules")
+        rule = "hidden_import" if is_spelled(key, resolver) else "computed_import"
+        yield note_at(rule, owner, evidence="sys.modules")
 
 
 def _rule(meanings: Meanings, node: ast.expr) -> str:
@@ -53,7 +56,7 @@ def _rule(meanings: Meanings, node: ast.expr) -> str:
         return "takes_environment" if not isinstance(node, ast.Call) else ""
     if "sys.modules" in meanings:
         return "walks_modules"
-    return "reads_namespace" if meanings & _GUARDED else ""
+    return "reads_namespace" if meanings & _WHOLE else ""
 
 
 def _explained(nodes: Sequence[ast.AST]) -> set[int]:

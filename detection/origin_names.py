@@ -23,7 +23,7 @@ ORIGINS: Mapping[str, str] = kinds(
     ),
     (
         "source",
-        """inspect.getsource inspect.getsourcelines inspect.getsourcefile inspect.getfile sys.argv sys.path sys.modules
+        """inspect.getsource inspect.getsourcelines sys.argv sys.path sys.modules
         sys.executable sys.orig_argv builtins.globals builtins.locals inspect.stack inspect.currentframe
         sys._getframe traceback.extract_stack traceback.format_stack sys.exc_info""",
     ),
@@ -31,7 +31,8 @@ ORIGINS: Mapping[str, str] = kinds(
         "library",
         """sysconfig.get_path sysconfig.get_paths site.getsitepackages site.getusersitepackages sys.prefix
         sys.base_prefix sys.exec_prefix sys.base_exec_prefix site.USER_SITE site.USER_BASE sysconfig.get_config_var
-        importlib.util.find_spec importlib.metadata.distribution importlib.metadata.files importlib.resources.files""",
+        importlib.util.find_spec importlib.util.cache_from_source inspect.getsourcefile inspect.getfile
+        importlib.metadata.distribution importlib.metadata.files importlib.resources.files""",
     ),
     (
         "temporary",

@@ -50,6 +50,6 @@ def _kinds(part: ast.Name | ast.Attribute | ast.Call, resolver: Resolver) -> set
     if isinstance(part, ast.Attribute):
         if part.attr in _METHODS:
             found.add(_METHODS[part.attr])
-        elif part.attr in {"__file__", "__path__"}:
+        elif part.attr in {"__file__", "__path__", "__spec__", "__cached__"}:
             found.add("library")
     return found

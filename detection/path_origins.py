@@ -22,6 +22,8 @@ MAX_NAME = 200
 _CODE = re.compile(r"\*[^/]*\.(?:pyc?|pyi|pth|sh|so|whl|ipynb)$|\b__init__\.py$")
 _CHANGES = frozenset({Act.WRITES, Act.REMOVES})
 _WIDE = re.compile(r"^(?:\.{1,2}/?|~.+|/(?!tmp/|var/tmp/|dev/shm/).+)$")
+_IN_MEMORY = frozenset({"io.StringIO", "io.BytesIO"})
+"""`read_csv(StringIO(answer))` reads the answer, and no file."""
 MAX_HOPS = 3
 
 
@@ -37,7 +39,7 @@ def path_origin_notes(node: ast.Call, act: Act, paths: list[ast.expr], resolver:
             yield note_at("persistence", node, evidence=later)
         elif act in _CHANGES and _is_itself(path, resolver):
             yield note_at("alters_found_files", node, evidence="the script itself")
-        elif act in _CHANGES and "library" in made_of.kinds:
+        elif act in _CHANGES and "library" in made_of.kinds and "temporary" not in made_of.kinds:
             yield note_at("writes_to_machine", node, evidence="a library's own place")
         elif act in _CHANGES and "listing" in made_of.kinds and _is_theirs(made_of):
             yield note_at("alters_found_files", node)
@@ -57,7 +59,8 @@ def _is_itself(node: ast.expr, resolver: Resolver) -> bool:
 def _is_secret(text: str) -> bool:
     if not 3 < len(text) <= MAX_NAME or " " in text or "\n" in text:
         return False
-    return is_credential("/" + text) or names_home_secret("/" + text)
+    path = "/" + text.lstrip("/")
+    return is_credential(path) or names_home_secret(path)
 
 
 def _is_theirs(made_of: Origin) -> bool:
@@ -74,6 +77,8 @@ def _is_chosen_by_answer(node: ast.expr, resolver: Resolver, hops: int = MAX_HOP
     if isinstance(node, ast.Call):
         if asks_model(node, resolver):
             return True
+        if resolver.meanings(node.func) & _IN_MEMORY:
+            return False
         inner = node.func.value if isinstance(node.func, ast.Attribute) and not node.args else None
         inner = inner or (node.args[0] if node.args else None)
         return inner is not None and hops > 0 and _is_chosen_by_answer(inner, resolver, hops - 1)

@@ -8,14 +8,18 @@ from __future__ import annotations
 import ast
 import io
 import pickletools
+import re
 from collections.abc import Iterator, Sequence
 
+from detection.arguments import argument_texts
 from detection.disguises import decoded
 from detection.names import IMPORTS, MODULE_NAMES
 from detection.notes import Note, note_at
 from detection.origins import origin
+from detection.reaching import reached_from
 from detection.resolving import Resolver
 from detection.static_tables import DETOUR_RULES
+from detection.templates import template
 
 MAX_PICKLE = 64 * 1024
 MAX_OPCODES = 20_000
@@ -23,6 +27,7 @@ MIN_PICKLE = 8
 _CALLING = frozenset(
     {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "REDUCE", "BUILD", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2"}
 )
+_SENDING_HANDLER = re.compile(r"\b(?:SysLog|Socket|HTTP|SMTP|Datagram|NTEventLog|\*)Handler\b|handlers\.\*Handler")
 _STARTS = (b"\x80", b"c", b"(", b"i", b"V", b"S", b"]", b"}")
 _ANNOTATION_READERS = frozenset({"get_type_hints", "get_annotations", "ForwardRef", "eval_str", "resolve_types"})
 
@@ -61,12 +66,23 @@ def _candidates(value: str | bytes) -> Iterator[bytes]:
 def factory_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """`logging.config.dictConfig({"filters": {"a": {"()": "os.system"}}})`: the configuration is the program."""
     for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
-        for text in origin(argument, resolver).texts:
+        for text in (*origin(argument, resolver).texts, *_put_together(argument, resolver)):
+            if _SENDING_HANDLER.search(text):
+                yield note_at("raw_network", node, evidence=text)
+                return
             module, _, name = text.removeprefix("ext://").rpartition(".")
             rule = DETOUR_RULES.get(MODULE_NAMES.get(module, {}).get(name, ""))
             if rule or module.partition(".")[0] in IMPORTS:
                 yield note_at(rule or "hidden_import", node, evidence=text)
                 return
+
+
+def _put_together(node: ast.expr, resolver: Resolver) -> Iterator[str]:
+    """Texts in a value that are not written in one piece."""
+    for part in reached_from(node, resolver):
+        if isinstance(part, ast.BinOp | ast.Call | ast.JoinedStr):
+            yield from argument_texts([part], resolver)
+            yield resolver.folder.text(part) or template(part, resolver)
 
 
 def read_annotations(nodes: Sequence[ast.AST]) -> Iterator[tuple[ast.expr, str]]:

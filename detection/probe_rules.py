@@ -159,9 +159,8 @@ def _is_date(node: ast.expr, resolver: Resolver, now: ast.expr) -> bool:
 
 
 def _wait_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
-    if resolver.meanings(node.func) & {"time.sleep", "asyncio.sleep"} and node.args:
-        value = resolver.folder.fold(node.args[0])
-        seconds = value if isinstance(value, int) else _number(node.args[0])
+    if resolver.meanings(node.func) & {"time.sleep", "asyncio.sleep", "threading.Timer"} and node.args:
+        seconds = max((*resolver.integers(node.args[0]), _number(node.args[0])), default=0)
         if seconds >= LONGEST_WAIT:
             yield note_at("outlasts_trial", node, evidence=f"{seconds:g} s")
 

@@ -137,7 +137,7 @@ class Sources:
             parameters.add(node.func.args)
             self._pass_on(node, parameters)
         elif isinstance(node.func, ast.Attribute) and node.func.attr in _ADDERS | _ADDERS_TOO:
-            for argument in node.args:
+            for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
                 self._bind(node.func.value, argument)
         elif isinstance(node.func, ast.Name) and node.func.id == "setattr" and len(node.args) == 3:
             name = node.args[1]

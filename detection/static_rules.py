@@ -13,7 +13,7 @@ from detection.disguises import Disguises, documented_code, encoded_constants
 from detection.environment_rules import read_notes, written_notes
 from detection.escaped_modules import escape_notes
 from detection.exhaustion_rules import loop_notes, size_notes
-from detection.file_rules import file_notes, path_notes, search_notes
+from detection.file_rules import file_notes, linked_notes, path_notes, search_notes
 from detection.model_rules import model_notes, result_notes
 from detection.name_walk import NameWalk
 from detection.names import ATTRIBUTES, DANGEROUS_NAMES, IMPORTS, MODULE_NAMES, PATCHED_MODULES
@@ -122,6 +122,8 @@ class _Analysis:
                 yield from self._rescan(node, text)
         elif isinstance(node, ast.Attribute):
             yield from _climb_notes(node)
+            if node.attr == "__getattribute__" and _is_type_of_import(node.value, self._resolver):
+                yield note_at("hidden_introspection", node, evidence="__getattribute__")
             if node.attr == "__self__" and self._resolver.is_import(node.value):
                 yield note_at("hidden_introspection", node, evidence="__self__")
         elif isinstance(node, ast.Subscript):
@@ -181,6 +183,9 @@ class _Analysis:
 
     def _assignment_notes(self, node: ast.Assign) -> Iterator[Note]:
         yield from patch_notes(node, self._resolver)
+        yield from linked_notes(node, self._resolver)
+        if isinstance(node.value, ast.Attribute) and node.value.attr == "__getattribute__" and _is_plain(node):
+            yield note_at("hidden_introspection", node.value, evidence="__getattribute__")
         for target in node.targets:
             yield from written_notes(target, self._resolver)
             if isinstance(target, ast.Name) and target.id == "__match_args__":
@@ -237,6 +242,22 @@ def _climb_notes(node: ast.Attribute) -> Iterator[Note]:
         below = below.args[0]
     if isinstance(below, _LITERALS):
         yield note_at("type_walk", node, evidence=node.attr)
+
+
+def _is_plain(node: ast.Assign) -> bool:
+    """Whether all that is assigned to are names of the script's own: `read = object.__getattribute__`."""
+    return all(isinstance(each, ast.Name) and not each.id.startswith("__") for each in node.targets)
+
+
+def _is_type_of_import(node: ast.expr, resolver: Resolver) -> bool:
+    """`type(sys)`, `types.ModuleType`, `sys.__class__`: what reads attributes of modules."""
+    match node:
+        case ast.Call(func=ast.Name(id="type"), args=[of]):
+            return resolver.is_import(of)
+        case ast.Attribute(attr="__class__", value=of):
+            return resolver.is_import(of)
+        case _:
+            return "types.ModuleType" in resolver.meanings(node)
 
 
 def _match_args_notes(value: ast.expr) -> Iterator[Note]:

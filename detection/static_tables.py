@@ -103,7 +103,15 @@ FILE_CALLS = frozenset(
     | {"os.remove", "os.unlink", "os.rename", "os.replace", "os.chmod", "os.makedirs", "os.path.exists", "codecs.open"}
     | {"os.path.expanduser", "os.path.join", "pathlib.Path", "pathlib.PosixPath", "glob.glob", "glob.iglob"}
     | {"shutil.copy", "shutil.copy2", "shutil.copyfile", "shutil.copytree", "shutil.move", "linecache.getlines"}
-    | {"linecache.getline", "fileinput.input", "numpy.loadtxt", "numpy.fromfile", "pandas.read_csv", "tarfile.open"}
+    | {
+        "linecache.getline",
+        "fileinput.input",
+        "fileinput.FileInput",
+        "numpy.loadtxt",
+        "numpy.fromfile",
+        "pandas.read_csv",
+        "tarfile.open",
+    }
     | {
         "sqlite3.connect",
         "tokenize.open",
@@ -159,6 +167,11 @@ OBJECT_TAGS = ("!!python/", "tag:yaml.org,2002:python/", "py/object", "py/reduce
 """In a text, these make such a loader call what the text names."""
 GUARDED_MODULES = frozenset({"os", "posix", "sys", "subprocess", "builtins", "importlib", "ctypes", "types", "gc"})
 """Their attributes have to be named openly."""
+REACHING_MODULES = words("""
+    asyncio codecs fcntl http io linecache logging mmap multiprocessing pickle pkgutil platform pydoc resource
+    shelve shutil signal site socket sqlite3 ssl sysconfig tempfile unittest urllib urllib.request uuid inspect
+""")
+"""Modules with something in them that reaches the system: nobody goes through all their names."""
 HARNESS_MODULES = frozenset({"__main__", "builtins", "json", "json.encoder", "airlock_runtime", "sys", "io", "os"})
 """What the harness uses to make the result."""
 
@@ -224,7 +237,20 @@ _ASKED_FOR = (
     *("sys.path.insert", "sys.path.append", "site.addsitedir", "itertools.count", "builtins.bytearray", "builtins.int"),
     *("numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full", "atexit.register", "weakref.finalize", "os.putenv"),
     *("builtins.range", "pathlib.Path().chmod"),
-    *("threading._register_atexit", "time.sleep", "asyncio.sleep", "codecs.register_error", "sys.setrecursionlimit"),
+    *(
+        "os.path.expandvars",
+        "posixpath.expandvars",
+        "threading.Timer",
+        "numpy.lib.stride_tricks.as_strided",
+        "torch.as_strided",
+        "types.ModuleType",
+        "unicodedata.lookup",
+        "threading._register_atexit",
+        "time.sleep",
+        "asyncio.sleep",
+        "codecs.register_error",
+        "sys.setrecursionlimit",
+    ),
     *("threading.stack_size", "signal.pthread_sigmask", "signal.sigaction", "pkgutil.iter_modules", "threading"),
     *("os.chmod", "pathlib.Path().chmod", "copyreg.pickle", "inspect.getmodule", "inspect.getfile", "logging.config"),
     *("inspect.getsource", "inspect.getsourcefile", "inspect.getsourcelines", "inspect.getmembers", "inspect.unwrap"),
@@ -250,7 +276,14 @@ _RULED = (
     *(f"{module}.{name}" for module, names in MODULE_NAMES.items() for name in names),
     *(NETWORK_CALLS | FILE_CALLS | UNPICKLERS | TEXT_RUNNERS | MODULE_LOADERS | CODE_BUILDERS | ATTRIBUTE_GETTERS),
     *(*DESCRIPTOR_CALLS, *OBJECT_LOADERS, *RAW_NETWORK_CALLS, "os.write", "builtins.print", "sys.stdout.write"),
-    *("sys.__stdout__.write", "os.rmdir", "pathlib.Path().unlink", "pathlib.Path().rglob", "importlib.reload"),
+    *(
+        "sys.__stdout__.write",
+        "os.rmdir",
+        "zipfile.ZipFile().writestr",
+        "pathlib.Path().unlink",
+        "pathlib.Path().rglob",
+        "importlib.reload",
+    ),
     *("sys.meta_path.insert", "sys.meta_path.append", "sys.path_hooks.append", "sys.path_hooks.insert"),
     *(f"{module}.__dict__.update" for module in PATCHED_MODULES),
     *PATCHABLE_MODULES,
@@ -259,6 +292,6 @@ _RULED = (
     *(f"{name}()" for name in PROBES),
     *(*DECODERS, *PURE_FUNCTIONS, *CONSTANTS),
 )
-_MODULES = {name.rpartition(".")[0] for name in _RULED} | GUARDED_MODULES
-RELEVANT_NAMES = _with_prefixes([*_RULED, *(f"{module}.__dict__" for module in _MODULES)])
+_MODULES = {name.rpartition(".")[0] for name in _RULED} | GUARDED_MODULES | REACHING_MODULES
+RELEVANT_NAMES = _with_prefixes([*_RULED, *REACHING_MODULES, *(f"{module}.__dict__" for module in _MODULES)])
 """Everything that some rule asks for, and every step on the way to it."""

@@ -16,7 +16,11 @@ def template(node: ast.expr, resolver: Resolver) -> str:
     """`f"/proc/{os.getppid()}/environ"` as `/proc/*/environ`; `*` alone where nothing is known."""
     key = id(node)
     if key not in resolver.templates:
+        resolver.templates[key] = "*"  # what a circle adds
         resolver.templates[key] = _template(node, resolver)[:MAX_LENGTH]
+        if resolver.templates[key] == "*" and isinstance(node, ast.Name):
+            sources = resolver.sources.of.get(node.id, ())
+            resolver.templates[key] = template(sources[0], resolver) if len(sources) == 1 else "*"
     return resolver.templates[key]
 
 
@@ -33,10 +37,10 @@ def _template(node: ast.expr, resolver: Resolver) -> str:
             return template(left, resolver) + template(right, resolver)
         case ast.BinOp(left=left, op=ast.Div(), right=right):
             return f"{template(left, resolver)}/{template(right, resolver)}"
-        case ast.BinOp(left=ast.Constant(value=str() as text), op=ast.Mod()):
-            return _FIELD.sub("*", text)
-        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str() as text), attr="format")):
-            return _FIELD.sub("*", text)
+        case ast.BinOp(left=left, op=ast.Mod()):
+            return _filled(left, resolver)
+        case ast.Call(func=ast.Attribute(value=left, attr="format")):
+            return _filled(left, resolver)
         case ast.Call(func=ast.Attribute(value=by, attr="join"), args=[ast.Tuple(elts=parts) | ast.List(elts=parts)]):
             between = resolver.folder.text(by)
             return "*" if between is None else _joined(parts[:MAX_PIECES], between, resolver)
@@ -44,6 +48,12 @@ def _template(node: ast.expr, resolver: Resolver) -> str:
             return _joined(parts[:MAX_PIECES], "/", resolver)
         case _:
             return "*"
+
+
+def _filled(node: ast.expr, resolver: Resolver) -> str:
+    """What is known of a text whose fields are filled in."""
+    text = resolver.folder.text(node)
+    return "*" if text is None else _FIELD.sub("*", text)
 
 
 def _joined(parts: list[ast.expr], by: str, resolver: Resolver) -> str:
