@@ -14,7 +14,8 @@ from detection.bandit_opinion import Bandit
 from detection.child_protocol import Frame, serve
 from detection.hexora_opinion import Hexora
 from detection.notes import MAX_NOTES, note
-from detection.scoring import Scorer
+from detection.readable_texts import without_texts
+from detection.scoring import THRESHOLD, Scorer
 from detection.script_analysis import Script, acceptable, own_notes
 
 CPU_SECONDS = 6
@@ -47,8 +48,17 @@ def _analyse(source: bytes, bandit: Bandit, scorer: Scorer) -> Frame:
     return {
         "notes": notes[:MAX_NOTES],
         "bandit": [each._asdict() for each in opinions[:MAX_NOTES]],
-        "score": scorer.score(source),
+        "score": _score(script, scorer),
     }
+
+
+def _score(script: Script, scorer: Scorer) -> float | None:
+    """The score, without the texts where it would be a finding: what prompts ask about is not what a script does."""
+    whole = scorer.score(script.source)
+    if whole is None or whole < THRESHOLD:
+        return whole
+    rest = scorer.score(without_texts(script))
+    return whole if rest is None else min(whole, rest)
 
 
 if __name__ == "__main__":

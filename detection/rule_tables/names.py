@@ -60,7 +60,8 @@ NAMES = (
         id="dynamic_code",
         severity=HIGH,
         why="Code from text is code that nobody has seen.",
-        instead="Read literals with `ast.literal_eval`, choose functions from a dict; compare a model's code as text.",
+        instead="Read literals with `ast.literal_eval`; see whether code parses with `ast.parse`, which runs nothing; "
+        "choose functions from a dict; compare a model's code as text.",
         technique="T1059.006",
         noticed=b"exec('1')",
         left_alone=b"def f(exec):\n    return exec('1')",

@@ -158,7 +158,7 @@ TAMPERING = (
     Rule(
         id="huge_value",
         severity=HIGH,
-        why="Makes a value of absurd size: it will meet the memory limit.",
+        why="Makes a value of absurd size: more than the memory that a run has by default.",
         instead="Work with what fits the memory limit.",
         technique="T1499",
         noticed=b"x = bytearray(1 << 40)",

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detection.exhaustion_rules import HUGE
 from detection.script_analysis import Script, acceptable, own_notes
+from domain.limits import BOUNDS
 
 WORDS = [
     "os",
@@ -104,3 +106,11 @@ def test_a_module_is_followed_wherever_it_goes(script: str):
 )
 def test_honest_names_that_look_alike_are_left_alone(script: str):
     assert rules(script) <= {"capabilities"}
+
+
+def test_a_huge_value_does_not_fit_the_memory_that_a_run_has_by_default():
+    default = BOUNDS["memory_bytes"].default
+
+    assert default < HUGE
+    assert "huge_value" not in rules(f"x = bytearray({default})")
+    assert "huge_value" in rules(f"x = bytearray({HUGE})")
