@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sandbox.box.memory_use import charged_bytes, uses_more_than
+from sandbox.box.process_tree import descendants
 
 MIB = 1 << 20
+
+
+FAMILY = """
+import mmap, os, signal, sys
+if os.fork() == 0:
+    pages = mmap.mmap(-1, int(sys.argv[1]))
+    pages.write(b"x" * len(pages))
+    for _ in range(3):
+        if os.fork() == 0:
+            pages.seek(0)
+            pages.read()
+            os.write(1, b".")
+            signal.pause()
+signal.pause()
+"""
 
 
 @pytest.fixture
 def family() -> Iterator[int]:
     """A process with 64 MiB, which three children share with it."""
-    told, tells = os.pipe()
-    ancestor = os.fork()
-    if ancestor == 0:
-        if os.fork() == 0:
-            pages = mmap.mmap(-1, 64 * MIB)
-            pages.write(b"x" * len(pages))
-            for _ in range(3):
-                if os.fork() == 0:
-                    pages.seek(0)
-                    pages.read()
-                    os.write(tells, b".")
-                    signal.pause()
-        signal.pause()
-    for _ in range(3):
-        os.read(told, 1)
-    yield ancestor
-    for each in (ancestor, *_below(ancestor)):
+    ancestor = subprocess.Popen([sys.executable, "-I", "-c", FAMILY, str(64 * MIB)], stdout=subprocess.PIPE)
+    assert ancestor.stdout is not None
+    ancestor.stdout.read(3)
+    yield ancestor.pid
+    for each in (*descendants(ancestor.pid), ancestor.pid):
         os.kill(each, signal.SIGKILL)
-    os.waitpid(ancestor, 0)
-
-
-def _below(ancestor: int) -> list[int]:
-    from sandbox.box.process_tree import descendants
-
-    return descendants(ancestor)
+    ancestor.wait()
+    ancestor.stdout.close()
 
 
 def test_what_several_share_counts_once(family: int) -> None:
