@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from detection.arguments import argument_texts
 from detection.array_rules import VIEWS, view_notes
 from detection.attribute_rules import dangerous_texts, format_notes, getter_notes, looked_up_notes, set_notes
+from detection.class_rules import ARRAY_INTERFACES
 from detection.data_rules import answer_notes, array_notes, object_notes, pickle_notes, runner_notes
 from detection.database_rules import database_notes
 from detection.disguises import hides_text
@@ -85,10 +86,19 @@ def call_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
             yield from dangerous_texts(node.args[-1:], resolver)
             if resolver.is_import(node.args[0]) or resolver.is_import(node.func.value):
                 yield note_at("hidden_introspection", node, evidence="__getattribute__")
-    if any(keyword.arg is not None and keyword.arg.startswith("co_") for keyword in node.keywords):
-        yield note_at("constructs_code", node, evidence="replace")
+    yield from _keyword_notes(node)
     if isinstance(node.func, ast.Call) and _is_type_of_function(node.func):
         yield note_at("constructs_code", node, evidence="type(function)(...)")
+
+
+def _keyword_notes(node: ast.Call) -> Iterator[Note]:
+    """`code.replace(co_consts=x)`, `SimpleNamespace(__array_interface__=x)`, `type("A", (), {"__array_...": x})`."""
+    keys = [key for each in node.args if isinstance(each, ast.Dict) for key in each.keys]
+    named = {key.value for key in keys if isinstance(key, ast.Constant)} | {each.arg for each in node.keywords}
+    if ARRAY_INTERFACES & named:
+        yield note_at("native_code", node, evidence="an array's interface")
+    if any(keyword.arg is not None and keyword.arg.startswith("co_") for keyword in node.keywords):
+        yield note_at("constructs_code", node, evidence="replace")
 
 
 def _harness_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
@@ -207,6 +217,17 @@ def _path_entry_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
             return
     if any("temporary" in origin(each, resolver).kinds for each in node.args):
         yield note_at("loads_foreign_code", node, evidence="a temporary directory")
+
+
+def path_assignment_notes(node: ast.Assign, resolver: Resolver) -> Iterator[Note]:
+    """`sys.path = ["/tmp"] + sys.path`, `sys.path[:0] = ["/tmp"]`."""
+    for target in node.targets:
+        owner = target.value if isinstance(target, ast.Subscript) else target
+        if isinstance(owner, ast.Attribute) and "sys.path" in resolver.meanings(owner):
+            for text in origin(node.value, resolver).texts:
+                if text.startswith(_WRITABLE):
+                    yield note_at("loads_foreign_code", target, evidence=text)
+                    return
 
 
 def _codec_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:

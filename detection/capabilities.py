@@ -99,7 +99,7 @@ def _forged_results(
     for call, names in called:
         if not names & _WRITES_RESULT:
             continue
-        past = names & _PAST_CAPTURE and _says_score(call, resolver)
+        past = _is_past_capture(call, names, resolver) and _says_score(call, resolver)
         if _says_verdict(call) or past or _is_framed(call, resolver) or (ends_early and _says_score(call)):
             yield note_at("forges_result", call)
             return
@@ -126,6 +126,14 @@ def _imported_files(called: Sequence[tuple[ast.Call, frozenset[str]]], modules: 
             ):
                 yield note_at("loads_written_code", call, evidence=text)
                 return
+
+
+def _is_past_capture(call: ast.Call, names: frozenset[str], resolver: Resolver) -> bool:
+    """`sys.__stdout__.write(...)`, `print(..., file=sys.__stdout__)`, `os.write(1, ...)`."""
+    if "os.write" in names:
+        return 1 in {number for each in call.args[:1] for number in resolver.integers(each)}
+    to_file = any(each.arg == "file" and "sys.__stdout__" in resolver.meanings(each.value) for each in call.keywords)
+    return to_file or bool(names & _PAST_CAPTURE)
 
 
 def _is_own(call: ast.Call, resolver: Resolver) -> bool:

@@ -11,7 +11,7 @@ from detection.syntax_tree import within
 
 _REDUCING = frozenset({"__reduce__", "__reduce_ex__"})
 _VALUES = frozenset({"str", "int", "float", "bytes", "dict", "list", "tuple", "complex", "set", "bool"})
-_INTERFACES = frozenset({"__array_interface__", "__array_struct__", "__cuda_array_interface__"})
+ARRAY_INTERFACES = frozenset({"__array_interface__", "__array_struct__", "__cuda_array_interface__"})
 """What tells a library of arrays which memory to read and write."""
 _SHOWING = frozenset(
     {"__getitem__", "__float__", "__int__", "__round__", "__repr__", "__str__", "__index__", "__format__"}
@@ -28,7 +28,7 @@ def class_notes(node: ast.ClassDef) -> Iterator[Note]:
             yield note_at("pickles_calls", method, evidence=method.name)
     assigned = dict(_assigned(node))
     for name in (*(each.name for each in methods), *assigned):
-        if name in _INTERFACES:
+        if name in ARRAY_INTERFACES:
             yield note_at("native_code", node, evidence=name)
     if any(isinstance(base, ast.Name) and base.id in _VALUES for base in node.bases):
         for method in methods:
@@ -77,6 +77,8 @@ def _returns_number(method: ast.FunctionDef) -> bool:
 
 
 def _is_number(node: ast.expr) -> bool:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "max":
+        return any(map(_is_number, node.args))
     value = node.value if isinstance(node, ast.Constant) else None
     if isinstance(value, str):
         return value.replace(".", "", 1).isdecimal()

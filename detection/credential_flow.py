@@ -78,6 +78,8 @@ def _is_negation(part: ast.AST) -> bool:
 def _keys(part: ast.AST) -> Iterator[str]:
     if isinstance(part, ast.Name):
         yield part.id
+    elif isinstance(part, ast.Attribute):
+        yield f".{part.attr}"
     elif isinstance(part, ast.Call) and callee(part.func) not in _TELLING_NOTHING:
         yield f"{callee(part.func)}()"
 

@@ -53,7 +53,7 @@ def loop_notes(node: ast.While | ast.For, resolver: Resolver) -> Iterator[Note]:
         names = {_last_name(part) for part in parts}
         if names & _WAITING or any(isinstance(part, _ENDS) for part in parts):
             return
-        if any(isinstance(part, ast.Try) and any(map(_swallows_all, part.handlers)) for part in parts):
+        if any(map(_goes_on, parts)):
             yield note_at("ignores_signals", node, evidence="a loop that nothing ends")
         if _calls_starter(parts) or names & _WRITING:
             yield note_at("endless_spawning", node)
@@ -132,6 +132,16 @@ def _is_lack(caught: ast.expr | None) -> bool:
     """Whether a handler is for what happens when memory, space or descriptors run out, and for little else."""
     several = caught.elts if isinstance(caught, ast.Tuple) else [] if caught is None else [caught]
     return bool(several) and all(_last_name(each) in _LACKS for each in several)
+
+
+def _goes_on(node: ast.AST) -> bool:
+    """Whether a statement lets nothing end the loop that it stands in."""
+    if isinstance(node, ast.With):
+        calls = [each.context_expr for each in node.items if isinstance(each.context_expr, ast.Call)]
+        return any(_last_name(call) == "suppress" and _ENDERS & set(map(_last_name, call.args)) for call in calls)
+    if not isinstance(node, ast.Try):
+        return False
+    return any(map(_swallows_all, node.handlers)) or any(isinstance(each, ast.Continue) for each in node.finalbody)
 
 
 def _swallows_all(handler: ast.ExceptHandler) -> bool:

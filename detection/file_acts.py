@@ -58,6 +58,8 @@ CALLS: Mapping[str, Act] = {
     **dict.fromkeys(("os.walk", "os.fwalk", "os.listdir", "os.scandir", "glob.glob", "glob.iglob"), Act.SEARCHES),
     **dict.fromkeys(("os.path.exists", "os.path.isfile", "os.path.isdir", "os.access"), Act.READS),
     **dict.fromkeys(("tarfile.open().add", "tarfile.TarFile().add", "zipfile.ZipFile().write"), Act.SEARCHES),
+    **dict.fromkeys(("tarfile.open().extractall", "tarfile.TarFile().extractall"), Act.WRITES),
+    **dict.fromkeys(("zipfile.ZipFile().extractall", "zipfile.ZipFile().extract"), Act.WRITES),
     "os.chdir": Act.SEARCHES,
     **dict.fromkeys(("shutil.disk_usage", "os.statvfs"), Act.READS),
 }

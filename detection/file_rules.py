@@ -27,6 +27,14 @@ from detection.templates import template
 MAX_PATH = 1024
 _PATH_KEYWORDS = frozenset({"file", "files", "filename", "dst", "cfile", "target"})
 _TAKING_TREES = frozenset({"shutil.make_archive", "shutil.copytree"})
+_UNPACKING = frozenset(
+    {
+        "tarfile.open().extractall",
+        "tarfile.TarFile().extractall",
+        "zipfile.ZipFile().extractall",
+        "shutil.unpack_archive",
+    }
+)
 _NAMING_MEMBERS = frozenset({"tarfile.TarInfo", "zipfile.ZipInfo", "zipfile.ZipFile().writestr"})
 
 _MODES, _WRITING = frozenset("rwaxbtU+"), frozenset("wax+")
@@ -49,6 +57,8 @@ def file_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         yield from path_origin_notes(node, _act(node, act), [*node.args[:2], *named], resolver)
     if resolver.meanings(node.func) & _TAKING_TREES:
         yield from _notes(node, Act.SEARCHES, _paths([*node.args, *(each.value for each in node.keywords)], resolver))
+    if resolver.meanings(node.func) & _UNPACKING and "/" in argument_texts(node.args, resolver):
+        yield note_at("writes_to_machine", node, evidence="/")
     if resolver.meanings(node.func) & _NAMING_MEMBERS:
         yield from _member_notes(node, resolver)
 

@@ -26,6 +26,7 @@ _CARRIERS = frozenset({"data", "json", "files", "content", "body", "fields", "pa
 _HEADERS = frozenset({"headers", "auth", "cookies", "timeout", "context", "verify"})
 _URL = re.compile(r"^(?:https?|ftp|wss?|gopher|tftp|ldap|smb|s3|gs|gcs|abfs|hf)s?://", re.IGNORECASE)
 _FETCHING = frozenset({"genfromtxt", "loadtxt", "fromregex", "parse", "iterparse", "DataSource", "imread", "open"})
+_FETCHED = ("read_", "to_", "load_", "save_")
 """Functions of libraries that take an address for a file."""
 _ROOTS = re.compile(r"^(?:\.{1,2}/?|/.*|~.*)$")
 
@@ -83,7 +84,7 @@ def _seems_to_send(node: ast.Call) -> bool:
 def _seems_to_fetch(node: ast.Call, resolver: Resolver) -> bool:
     """`pandas.read_json(address)`, `xml.sax.parse(address, handler)`."""
     names = {callee(node.func), *(meaning.rpartition(".")[2] for meaning in resolver.meanings(node.func))}
-    if not any(name in _FETCHING or name.startswith("read_") for name in names):
+    if not any(name in _FETCHING or name.startswith(_FETCHED) for name in names):
         return False
     if not node.args or resolver.sources.defines(callee(node.func)):
         return False
@@ -94,7 +95,10 @@ def _seems_to_fetch(node: ast.Call, resolver: Resolver) -> bool:
 def _taken(node: ast.Call, resolver: Resolver, *, sending: bool) -> str:
     """What of others' is in the arguments."""
     sending = sending and _is_sending(node)
-    for argument in (*node.args, *(each.value for each in node.keywords if each.arg not in _HEADERS)):
+    told = [*node.args, *(each.value for each in node.keywords if each.arg not in _HEADERS)]
+    if callee(node.func).startswith("to_") and isinstance(node.func, ast.Attribute):
+        told.append(node.func.value)  # `frame.to_csv(address)`
+    for argument in told:
         kinds = origin(argument, resolver).kinds & (_OTHERS_DATA if sending else _OF_MACHINE)
         if kinds:
             return ", ".join(sorted(kinds))

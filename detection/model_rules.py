@@ -13,10 +13,12 @@ from detection.local_names import own_nodes
 from detection.name_walk import ENTRY_POINT
 from detection.notes import Note, note_at
 from detection.resolving import Resolver
+from detection.sources import callee
 from detection.static_tables import CREDENTIAL_VARIABLE, ENVIRONMENT_READERS
 from detection.syntax_tree import all_nodes
 
 _INSIDE = frozenset({"__self__", "__func__", "__wrapped__", "__getattribute__", "__reduce__", "__init__"})
+_TELLING = frozenset({"print", "write", "write_text", "info", "debug", "warning", "error", "critical", "writerow"})
 _NAMESPACES = frozenset({"__dict__", "__slots__"})
 
 
@@ -32,9 +34,18 @@ def result_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]
         for value in told:
             if any(_is_credential(part, resolver) for part in _shown(value)):
                 yield note_at("leaks_credentials", value)
-    for value in _results(nodes):
+    for value in (*_results(nodes), *_written(nodes)):
         if carries_credential(value, resolver):
             yield note_at("leaks_credentials", value)
+
+
+def _written(nodes: Sequence[ast.AST]) -> Iterator[ast.expr]:
+    """What is printed, logged, written to a file or said by an exception."""
+    for node in nodes:
+        if isinstance(node, ast.Call) and callee(node.func) in _TELLING:
+            yield from node.args
+        elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            yield from node.exc.args
 
 
 def _results(nodes: Sequence[ast.AST]) -> Iterator[ast.expr]:

@@ -13,6 +13,7 @@ from detection.notes import Note, note_at
 from detection.origin_names import PROBES
 from detection.reaching import MODEL, asks_model, reached_from
 from detection.resolving import Resolver
+from detection.sources import callee
 from detection.syntax_tree import within
 
 LONGEST_WAIT = 20
@@ -159,7 +160,8 @@ def _is_date(node: ast.expr, resolver: Resolver, now: ast.expr) -> bool:
 
 
 def _wait_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
-    if resolver.meanings(node.func) & {"time.sleep", "asyncio.sleep", "threading.Timer"} and node.args:
+    waits = resolver.meanings(node.func) & {"time.sleep", "asyncio.sleep", "threading.Timer"}
+    if (waits or callee(node.func) in {"wait", "enter", "call_later"}) and node.args:
         seconds = max((*resolver.integers(node.args[0]), _number(node.args[0])), default=0)
         if seconds >= LONGEST_WAIT:
             yield note_at("outlasts_trial", node, evidence=f"{seconds:g} s")

@@ -8,12 +8,16 @@ from detection.decoders import DECODERS
 from detection.reaching import reached_from
 from detection.resolving import Resolver
 
-_SPELLING = frozenset({"builtins.chr", "unicodedata.lookup"}) | DECODERS.keys()
+_SPELLING = (
+    frozenset({"builtins.chr", "unicodedata.lookup", "string.ascii_lowercase", "string.ascii_letters"})
+    | DECODERS.keys()
+)
 
 
 def is_spelled(node: ast.expr, resolver: Resolver) -> bool:
     """Whether the letters of a name are computed, at whatever distance: `chr(code ^ 3)`, `lookup("...LETTER A")`."""
     return any(
-        isinstance(part, ast.Name | ast.Attribute) and bool(resolver.meanings(part) & _SPELLING)
+        (isinstance(part, ast.BinOp) and isinstance(part.op, ast.BitXor))
+        or (isinstance(part, ast.Name | ast.Attribute) and bool(resolver.meanings(part) & _SPELLING))
         for part in reached_from(node, resolver)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from detection.call_rules import call_notes
+from detection.call_rules import call_notes, path_assignment_notes
 from detection.capabilities import correlations, inventory
 from detection.class_rules import class_notes
 from detection.data_rules import run_texts
@@ -184,6 +184,7 @@ class _Analysis:
     def _assignment_notes(self, node: ast.Assign) -> Iterator[Note]:
         yield from patch_notes(node, self._resolver)
         yield from linked_notes(node, self._resolver)
+        yield from path_assignment_notes(node, self._resolver)
         if isinstance(node.value, ast.Attribute) and node.value.attr == "__getattribute__" and _is_plain(node):
             yield note_at("hidden_introspection", node.value, evidence="__getattribute__")
         for target in node.targets:

@@ -196,7 +196,11 @@ DESCRIPTOR_CALLS = frozenset(
     | {"os.set_inheritable", "os.set_blocking", "socket.socket", "socket.fromfd", "os.closerange", "fcntl.fcntl"}
     | {"mmap.mmap", "select.select", "os.isatty", "os.ttyname", "fcntl.ioctl"}
 )
-CREDENTIAL_VARIABLE = re.compile(r"(?:API_?KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL)", re.IGNORECASE)
+CREDENTIAL_VARIABLE = re.compile(
+    r"API_?KEY|(?<!MAX_)(?<!MIN_)(?<!NUM_)TOKEN(?!S|I[SZ]|_?(?:LIMIT|COUNT|BUDGET|LEN))|SECRET|PASSWORD|CREDENTIAL",
+    re.IGNORECASE,
+)
+"""Not `MAX_TOKENS` or `TOKENIZERS_PARALLELISM`: those count and steer, and open nothing."""
 FORMAT_FIELD = re.compile(r"\{[^{}]*\}")
 """Linear: no nesting, no backtracking."""
 CLIMBING = frozenset({"__base__", "__bases__", "__mro__", "mro", "__subclasses__"})
