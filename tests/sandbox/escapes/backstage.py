@@ -26,9 +26,13 @@ class Backstage:
 
     def __init__(self) -> None:
         self.tasks: dict[tuple[str, str], asyncio.Task[CaseResult]] = {}
+        self.skipped: dict[str, str] = {}
+        """Why a backend cannot be had here: it must not take the cases of the others with it."""
 
     async def result(self, backend: str, name: str) -> CaseResult:
         """What came of a case."""
+        if backend in self.skipped:
+            pytest.skip(self.skipped[backend])
         return await self.tasks[backend, name]
 
 
@@ -41,11 +45,15 @@ async def backstage(
     async with AsyncExitStack() as opened:
         canaries = await opened.enter_async_context(host_canaries())
         for backend, names in _wanted(request).items():
-            if backend == "kubernetes":
-                suite = await opened.enter_async_context(suite_of_pods(request, canaries))
-            else:
-                sandbox = await offered(backend, environment, state)
-                suite = EscapeSuite(sandbox, Residue(sandbox, state), environment.name, canaries)
+            try:
+                if backend == "kubernetes":
+                    suite = await opened.enter_async_context(suite_of_pods(request, canaries))
+                else:
+                    sandbox = await offered(backend, environment, state)
+                    suite = EscapeSuite(sandbox, Residue(sandbox, state), environment.name, canaries)
+            except pytest.skip.Exception as reason:
+                made.skipped[backend] = str(reason)
+                continue
             slots = asyncio.Semaphore(AT_ONCE)
             for name in names:
                 made.tasks[backend, name] = asyncio.create_task(_tried(suite, slots, cases[name], how))

@@ -26,9 +26,13 @@ ALL_BACKENDS: dict[str, type[LocalSandbox]] = {**BACKENDS, "gvisor": GvisorSandb
 
 
 def reachable_python() -> Path:
-    """An interpreter that a user without rights can walk to; a private one is no use to the landlock backend."""
+    """An interpreter that a user without rights can walk to; a private one is no use to the landlock backend.
+
+    Nor one below the directory of temporary files, which every sandbox covers with an empty one of its own.
+    """
     for candidate in (Path(sys.executable), Path("/usr/bin/python3.11"), Path("/usr/bin/python3")):
-        if candidate.exists() and _anybody_may_enter(candidate.resolve()):
+        is_covered = candidate.is_relative_to(tempfile.gettempdir())
+        if candidate.exists() and not is_covered and _anybody_may_enter(candidate.resolve()):
             return candidate
     return Path(sys.executable)
 
@@ -63,12 +67,15 @@ def state() -> Iterator[Path]:
 
 
 async def offered(backend: str, environment: Environment, state: Path) -> LocalSandbox:
-    """The sandbox, where this machine can offer it; else the test is skipped with the reason."""
+    """The sandbox. Where this machine cannot offer it the test is skipped with the reason, or fails if it has to."""
     sandbox = ALL_BACKENDS[backend]({environment.name: environment}, state)
     try:
         await sandbox.probe()
     except SandboxUnavailable as reason:
-        pytest.skip(f"{backend}: {reason}")
+        words = f"{backend}: {reason}"
+        if os.environ.get("AIRLOCK_REQUIRE_SANDBOXES") == "1" and backend in BACKENDS:
+            pytest.fail(words)
+        pytest.skip(words)
     return sandbox
 
 
