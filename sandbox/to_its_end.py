@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
-async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """Clean up whole, even where whoever waits is cancelled once more."""
     task = asyncio.create_task(work)
     cancelled = False
@@ -23,4 +25,4 @@ async def to_its_end(work: Coroutine[Any, Any, None]) -> None:
         with suppress(Exception):
             task.result()
         raise asyncio.CancelledError
-    task.result()
+    return task.result()

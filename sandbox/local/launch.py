@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from domain.errors import SandboxUnavailable
-from sandbox.box.process_tree import kill_descendants
-from sandbox.local.launched import COLLECTS_WITHIN, Launched
+from sandbox.box.process_tree import descendants, kill_descendants
+from sandbox.local.launched import DEAD_WITHIN, LOOK_EVERY, Launched
+from sandbox.local.markers import is_alive, started_at
 from sandbox.local.plan import LaunchPlan
+from sandbox.to_its_end import to_its_end
 
 
 async def launch(plan: LaunchPlan, uid: int | None) -> Launched:
@@ -43,10 +45,7 @@ async def launch(plan: LaunchPlan, uid: int | None) -> Launched:
         return Launched(process, runner, ways.opens)
     except BaseException as error:  # cancelled too: no marker names this process yet
         _close(ways.opens)
-        kill_descendants(process.pid)  # first: a child that waits for its parent's word does not die with it
-        with suppress(ProcessLookupError):
-            process.kill()
-        _, complaint = await process.communicate()
+        complaint = await to_its_end(_end_half_started(process))
         if not complaint or not isinstance(error, SandboxUnavailable):
             raise
         raise SandboxUnavailable(f"{Path(plan.command[0]).name} failed: {_one_line(complaint)}") from None
@@ -97,15 +96,28 @@ async def _started(*command: str, **more: Any) -> asyncio.subprocess.Process:
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
-        process = await starting
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGSTOP)  # it must not fork between the next two
-            kill_descendants(process.pid)
-            process.kill()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(COLLECTS_WITHIN):
-                await process.communicate()
+        await to_its_end(_end_half_started(await starting))
         raise
+
+
+async def _end_half_started(process: asyncio.subprocess.Process) -> bytes:
+    """Kill it with all that it has started, and wait for the end of all. Returns what it said on standard error.
+
+    Its own end says nothing of its children: a namespace takes its time to go.
+    """
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGSTOP)  # it must not fork between the next two
+    family = [(each, started_at(each)) for each in descendants(process.pid)]
+    kill_descendants(process.pid)  # first: a child that waits for its parent's word does not die with it
+    with suppress(ProcessLookupError):
+        process.kill()
+    complaint = b""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DEAD_WITHIN):
+            _, complaint = await process.communicate()
+            while any(is_alive(*each) for each in family):  # noqa: ASYNC110 - the kernel is mute
+                await asyncio.sleep(LOOK_EVERY)
+    return complaint
 
 
 async def _child_told(told: int) -> int:

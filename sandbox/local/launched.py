@@ -17,7 +17,7 @@ DEAD_WITHIN = 3.0
 COLLECTS_WITHIN = 0.5
 """Seconds that a launcher has to end after its runner, before it is killed too."""
 _MAX_COMPLAINT = 2000
-_LOOK_EVERY = 0.002
+LOOK_EVERY = 0.002
 
 
 class Launched:
@@ -107,7 +107,7 @@ async def end_marked(marker: RunMarker, cgroup: RunCgroup | None) -> None:
                 launcher = marker.launcher if is_alive(marker.launcher, marker.launcher_started) else 0
                 runner = marker.runner if is_alive(marker.runner, marker.runner_started) else 0
                 _kill(launcher, runner, cgroup)
-                await asyncio.sleep(_LOOK_EVERY)
+                await asyncio.sleep(LOOK_EVERY)
     except TimeoutError:
         raise StopUnconfirmed(f"a process of {marker.run_id} does not die") from None
     if cgroup is not None:
