@@ -62,6 +62,7 @@ async def test_what_was_past_the_change_ends_as_it_began(client: Client, evaluat
 
 
 @pytest.mark.temporal
+@pytest.mark.slow
 async def test_what_had_not_got_there_goes_the_new_way(client: Client, evaluation: Evaluation) -> None:
     stage = Stage.STATIC_ANALYSIS
     stand_ins = StandIns(reports={stage: [a_report(stage, a_finding(Severity.MEDIUM))]})

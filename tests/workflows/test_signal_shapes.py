@@ -76,6 +76,7 @@ async def test_the_payload_of_tctl_stops_it(client: Client, evaluation: Evaluati
     assert (end.status, end.cause.message) == (Status.STOPPED, "enough")
 
 
+@pytest.mark.slow  # it waits for Temporal to give a task up
 async def test_two_inputs_wedge_it_and_temporal_says_so(
     client: Client, temporal_address: str, evaluation: Evaluation
 ) -> None:
