@@ -11,18 +11,21 @@ T = TypeVar("T")
 
 
 async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Clean up whole, even where whoever waits is cancelled once more."""
+    """Do it whole, even where whoever waits is cancelled meanwhile: then CancelledError comes afterwards."""
     task = asyncio.create_task(work)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            cancelled = True
-            if task.cancelled():
-                break
-    if cancelled:
+    if await outlasted(task):
         with suppress(Exception):
             task.result()
         raise asyncio.CancelledError
     return task.result()
+
+
+async def outlasted(task: asyncio.Task[Any]) -> bool:
+    """Wait for the end of a task. Returns whether whoever waits was cancelled meanwhile."""
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    return cancelled

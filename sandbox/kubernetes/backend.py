@@ -36,6 +36,7 @@ from sandbox.kubernetes.reflector import Reflector
 from sandbox.port import RunWatcher
 from sandbox.probing import no_model, nobody
 from sandbox.receipt import Evidence
+from sandbox.to_its_end import outlasted
 
 T = TypeVar("T")
 
@@ -232,10 +233,5 @@ async def _unless_stopped(starting: Coroutine[Any, Any, PodView], stop: asyncio.
 async def _whole(work: Coroutine[Any, Any, T]) -> tuple[T, bool]:
     """Do it whole, even where whoever waits is cancelled meanwhile. Returns its result, and whether that was so."""
     task = asyncio.create_task(work)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            cancelled = True
+    cancelled = await outlasted(task)
     return task.result(), cancelled
