@@ -35,6 +35,7 @@ LEASE = timedelta(seconds=10)
 KEY_CHECK_SECONDS = 30.0
 """How long a revoked key may go on listening."""
 WATCHED_AT_MOST = 5000
+"""Subscriptions of one look. Where there are more, the next look goes on behind them."""
 PUSHES_AT_ONCE = 20
 POST_SECONDS = 5.0
 REST_SECONDS = 5.0
@@ -42,6 +43,8 @@ REST_SECONDS = 5.0
 PUSHED = frozenset({EntryKind.STATUS, EntryKind.STAGE, EntryKind.STOP})
 """Where an evaluation is. What it prints has a route of its own: a push is a request, and costs one."""
 _GONE = frozenset({404, 410})
+_TOO_LARGE = 413
+"""Of one message alone: a gateway never takes it, and it must not hold up those behind it."""
 
 Found = dict[tuple[str, int], list[Entry]]
 """Entries by their evaluation and the place that they are behind."""
@@ -53,6 +56,7 @@ class Told(NamedTuple):
     """What came of a push."""
 
     arrived: bool
+    """False: it is to be pushed again."""
     gone: bool = False
 
 
@@ -80,7 +84,7 @@ class GatewayPoster:
         status = await self._asked("POST", connection_id, body)
         if status is not None and status not in {200, *_GONE}:
             log.warning("push_refused", status=status)
-        return Told(arrived=status == 200, gone=status in _GONE)
+        return Told(arrived=status in {200, _TOO_LARGE}, gone=status in _GONE)
 
     async def cut(self, connection_id: str) -> None:
         """End a connection."""
@@ -104,6 +108,7 @@ class Pusher:
         self._keys, self._poster = keys, poster
         self._claimed_at = self._checked_at = float("-inf")
         self._resting: dict[str, float] = {}
+        self._looked_behind: tuple[str, str] | None = None
 
     async def run(self) -> None:
         """Push until cancelled."""
@@ -121,7 +126,8 @@ class Pusher:
     async def push(self) -> None:
         """Look once, and push what is new. Raises StorageUnavailable."""
         await self._claim()
-        watched = await self._connections.watched(self._name, WATCHED_AT_MOST)
+        watched = await self._connections.watched(self._name, WATCHED_AT_MOST, self._looked_behind)
+        self._looked_behind = watched[-1].order if len(watched) == WATCHED_AT_MOST else None
         if not watched:
             return
         await self._cut_revoked(watched)
@@ -180,20 +186,25 @@ class Pusher:
 
     async def _push_one(self, watcher: Subscription, entries: list[Entry]) -> bool:
         """What is new of one evaluation. False where the connection takes nothing now."""
+        at: Subscription | None = watcher
         for entry in entries:
-            if entry.kind in PUSHED:
-                words = _words(watcher.evaluation_id, entry)
-                if not await self._arrived(watcher.connection_id, words):
-                    return False
-                await self._connections.told(watcher.connection_id, watcher.evaluation_id, entry.seq)
+            if entry.kind in PUSHED and not await self._arrived(at.connection_id, _words(at.evaluation_id, entry)):
+                return False
             if ends(entry):
-                place = cursor_at(watcher.evaluation_id, entry.seq)
-                data = {"evaluation_id": watcher.evaluation_id, "reason": StreamEnd.ENDED.value}
-                await self._arrived(watcher.connection_id, {"id": place, "event": END, "data": data})
-                await self._connections.unsubscribe(watcher.connection_id, watcher.evaluation_id)
-                return True
-        if entries[-1].kind not in PUSHED:  # passed over: not to be read again
-            await self._connections.told(watcher.connection_id, watcher.evaluation_id, entries[-1].seq)
+                return await self._push_end(at, entry)
+            if entry.kind in PUSHED or entry is entries[-1]:  # what is passed over is not to be read again
+                at = await self._connections.told(at, entry.seq)
+                if at is None:  # it was told to begin elsewhere, or to end
+                    return True
+        return True
+
+    async def _push_end(self, watcher: Subscription, last: Entry) -> bool:
+        """That nothing more comes. Noted is the last entry only with it: where it is lost, both are pushed again."""
+        place = cursor_at(watcher.evaluation_id, last.seq)
+        data = {"evaluation_id": watcher.evaluation_id, "reason": StreamEnd.ENDED.value}
+        if not await self._arrived(watcher.connection_id, {"id": place, "event": END, "data": data}):
+            return False
+        await self._connections.told_the_end(watcher)
         return True
 
     async def _arrived(self, connection_id: str, words: dict[str, object]) -> bool:

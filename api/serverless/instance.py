@@ -99,7 +99,7 @@ class Instance:
         assert self._http is not None
         if is_socket_event(event):
             return self._loop.run_until_complete(self._sockets.answer(event))
-        return self._http(cast("dict[str, Any]", event), cast("Any", context))
+        return self._http(_as_served(event), cast("Any", context))
 
     async def _awake(self) -> None:
         """Have the parts, with connections that are alive. What failed to open is tried again with the next event."""
@@ -119,6 +119,16 @@ class Instance:
             self._sockets = Sockets(parts.services, parts.connections)
             self._parts, self._traces = parts, traces
             self._lifetimes = lifetimes.pop_all()
+
+
+def _as_served(event: Mapping[str, Any]) -> dict[str, Any]:
+    """An HTTP request without the name of its stage, which a gateway puts before the path unless it is `$default`."""
+    context: dict[str, Any] = event["requestContext"]
+    if "http" not in context:  # not one of ours: Mangum says so
+        return dict(event)
+    path, stage = str(context["http"]["path"]), f"/{context.get('stage')}/"
+    http = context["http"] | {"path": path.removeprefix(stage[:-1]) if path.startswith(stage) else path}
+    return {**event, "requestContext": context | {"http": http}, "headers": event.get("headers") or {}}
 
 
 class _InTime:

@@ -15,15 +15,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.authentication import identify
 from api.cursors import seq_at
+from api.following import ends
 from api.owned import owned
 from api.problems import Problem, problem_of, problem_response, too_many
 from api.rate_limits import BUSY_SECONDS
 from api.services import Services
 from api.strict_json import parse_json
 from domain.errors import PlatformError
+from domain.journal import EntryKind
+from domain.lifecycle import is_terminal
 from storage.connections import MAX_SUBSCRIPTIONS, Connections, GatewayConnection
 from storage.keys import Principal, Scope
-from storage.records import BadCursor
+from storage.records import BadCursor, EvaluationRecord
 
 LONGEST_LIFE = timedelta(hours=2, minutes=5)
 """API Gateway ends every connection after two hours."""
@@ -108,10 +111,21 @@ class Sockets:
         if message.action == "unsubscribe":
             await self._connections.unsubscribe(connection_id, record.evaluation_id)
             return {"event": UNSUBSCRIBED, "data": {"evaluation_id": record.evaluation_id}}
-        place = seq_at(record, message.after)
+        place = await self._place(record, message.after)
         if not await self._connections.subscribe(connection_id, record.evaluation_id, record.tenant, place):
             raise too_many(f"A connection watches {MAX_SUBSCRIPTIONS} evaluations at most.", BUSY_SECONDS)
         return {"event": SUBSCRIBED, "data": {"evaluation_id": record.evaluation_id, "status": record.status.value}}
+
+    async def _place(self, record: EvaluationRecord, after: str | None) -> int:
+        """Behind what is told. Who has seen the end is told of it once more, so that they learn that it was the end.
+
+        Raises BadCursor.
+        """
+        place = seq_at(record, after)
+        if not is_terminal(record.status):
+            return place
+        statuses = await self._services.journal.read(record.evaluation_id, kinds=frozenset({EntryKind.STATUS}))
+        return min([place, *(entry.seq - 1 for entry in statuses if ends(entry))])
 
 
 def is_socket_event(event: Mapping[str, Any]) -> bool:

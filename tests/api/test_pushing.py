@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
 from api import pushing
-from api.pushing import Pusher, Told
+from api.event_stream import StreamEnd
+from api.pushing import GatewayPoster, Pusher, Told
 from api.services import Services
 from storage.connections import Connections, GatewayConnection
 from storage.keys import ApiKeys, Scope
 from tests.api import stories
 from tests.api.conftest import submitted
+from workflows.aws.signed_http import SignedHttp
 
 C = "DGSykeXooAMCFPQ="
 
 
 class FakeGateway:
-    """Connections that remember what was pushed to them. `gone` have left, `deaf` take nothing now."""
+    """Connections that remember what was pushed to them. `gone` have left, `deaf` take nothing now.
+
+    `losing`: does not take what speaks of it. `meanwhile`: happens once, during a push.
+    """
 
     def __init__(self) -> None:
         self.told: list[tuple[str, dict[str, object]]] = []
         self.gone: set[str] = set()
         self.deaf: set[str] = set()
         self.cuts: list[str] = []
+        self.losing: str | None = None
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
     async def post(self, connection_id: str, words: dict[str, object]) -> Told:
         if connection_id in self.gone:
             return Told(arrived=False, gone=True)
-        if connection_id in self.deaf:
+        if self.meanwhile is not None:
+            await self.meanwhile()
+            self.meanwhile = None
+        if connection_id in self.deaf or (self.losing is not None and _speaks_of(words, self.losing)):
             return Told(arrived=False)
         self.told.append((connection_id, words))
         return Told(arrived=True)
@@ -41,6 +52,10 @@ class FakeGateway:
     def statuses(self, connection_id: str = C) -> list[str]:
         pushed = (words for to, words in self.told if to == connection_id and words["event"] == "status")
         return [str(words["data"]["payload"]["status"]) for words in pushed]  # type: ignore[index, call-overload]
+
+
+def _speaks_of(words: dict[str, object], what: str) -> bool:
+    return words["event"] == what or f"'status': '{what}'" in str(words)
 
 
 @pytest.fixture
@@ -163,6 +178,95 @@ async def test_who_takes_nothing_now_is_told_later_and_holds_up_nobody(
 
     assert before == ([], ["queued"])
     assert gateway.statuses("deaf=") == ["queued"]
+
+
+@pytest.mark.parametrize("lost", ["end", "completed"])
+async def test_an_end_that_did_not_arrive_is_told_again(
+    client: httpx.AsyncClient,
+    services: Services,
+    gateway: FakeGateway,
+    connections: Connections,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: str,
+) -> None:
+    evaluation_id = await submitted(client)
+    await subscribe(services, evaluation_id)
+    await stories.complete(services, evaluation_id, "a result")
+    monkeypatch.setattr(pushing, "REST_SECONDS", 0)
+    gateway.losing = lost
+    pusher = a_pusher(services, gateway)
+    await pusher.push()
+    before = str(gateway.told)
+
+    gateway.losing = None
+    await pusher.push()
+
+    assert f"'{StreamEnd.ENDED}'" not in before
+    assert gateway.statuses()[-1] == "completed"
+    assert [words["event"] for _, words in gateway.told].count("end") == 1
+    assert await connections.watched("one", 10) == []
+
+
+async def test_more_subscriptions_than_one_look_has_are_all_served(
+    client: httpx.AsyncClient, services: Services, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluation_id = await submitted(client)
+    names = [f"c{n}=" for n in range(5)]
+    for name in names:
+        await subscribe(services, evaluation_id, name)
+    monkeypatch.setattr(pushing, "WATCHED_AT_MOST", 2)
+    pusher = a_pusher(services, gateway)
+
+    for _ in range(3):
+        await pusher.push()
+
+    assert [to for to, _ in gateway.told] == names
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (200, Told(arrived=True)),
+        (410, Told(arrived=False, gone=True)),
+        (404, Told(arrived=False, gone=True)),
+        (429, Told(arrived=False)),
+        (403, Told(arrived=False)),
+        (500, Told(arrived=False)),
+        (413, Told(arrived=True)),
+    ],
+)
+async def test_what_a_gateway_answers_is_understood(status: int, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(status)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        poster = GatewayPoster(SignedHttp(http, "eu-west-1", "execute-api"), "https://x.example/live/")
+        said = await poster.post(C, {"event": "status"})
+
+    assert said == told
+    assert [request.url.raw_path for request in asked] == [b"/live/@connections/DGSykeXooAMCFPQ%3D"]
+
+
+async def test_who_is_told_to_begin_anew_meanwhile_begins_anew(
+    client: httpx.AsyncClient, services: Services, gateway: FakeGateway, connections: Connections
+) -> None:
+    evaluation_id = await submitted(client)
+    await subscribe(services, evaluation_id)
+    pusher = a_pusher(services, gateway)
+    await pusher.push()
+    await stories.execute(services, evaluation_id)
+    gateway.meanwhile = lambda: connections.subscribe(C, evaluation_id, "tenant-a", 0)
+    await pusher.push()
+    gateway.told.clear()
+
+    await pusher.push()
+
+    assert gateway.statuses() == ["queued", "pending_validation", "validated", "executing"]
 
 
 async def test_a_revoked_key_is_cut_off(

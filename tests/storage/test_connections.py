@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from storage.connections import MAX_SUBSCRIPTIONS, Connections, GatewayConnection
+from storage.connections import MAX_SUBSCRIPTIONS, Connections, GatewayConnection, Subscription
 from storage.database import Database
 from storage.evaluations import Evaluations
 from tests.storage.database_users import database_users
@@ -27,6 +27,10 @@ def connections(database: Database) -> Connections:
 
 async def watched_by(connections: Connections, pusher: str) -> list[str]:
     return [each.connection_id for each in await connections.watched(pusher, 100)]
+
+
+def watching_from(place: int) -> Subscription:
+    return Subscription(connection_id="c", evaluation_id=A, tenant="tenant-a", key_id="key_a", place=place)
 
 
 async def watching(connections: Connections, evaluations: Evaluations, *names: str) -> None:
@@ -90,13 +94,66 @@ async def test_a_second_subscription_begins_anew_and_counts_once(
     connections: Connections, evaluations: Evaluations
 ) -> None:
     await watching(connections, evaluations, "c")
-    await connections.told("c", A, 5)
+    await connections.told(watching_from(0), 5)
 
     for _ in range(MAX_SUBSCRIPTIONS + 1):
         assert await connections.subscribe("c", A, "tenant-a", 2)
 
     await connections.claim("one", later(0), later(10))
     assert [each.place for each in await connections.watched("one", 10)] == [2]
+
+
+async def test_what_a_late_pusher_notes_does_not_undo_a_new_subscription(
+    connections: Connections, evaluations: Evaluations
+) -> None:
+    await watching(connections, evaluations, "c")
+    await connections.told(watching_from(0), 5)
+    await connections.subscribe("c", A, "tenant-a", 2)
+
+    noted = await connections.told(watching_from(5), 6)
+    await connections.told_the_end(watching_from(5))
+
+    await connections.claim("one", later(0), later(10))
+    assert (noted, [each.place for each in await connections.watched("one", 10)]) == (None, [2])
+
+
+async def test_a_list_goes_on_behind_any_of_it(connections: Connections, evaluations: Evaluations) -> None:
+    await watching(connections, evaluations, "a", "b", "c")
+    await connections.claim("one", later(0), later(10))
+
+    first = await connections.watched("one", 2)
+    rest = await connections.watched("one", 2, first[-1].order)
+
+    assert [each.connection_id for each in (*first, *rest)] == ["a", "b", "c"]
+
+
+async def test_who_subscribes_twice_at_once_watches_once(
+    connections: Connections, evaluations: Evaluations, second_database: Database
+) -> None:
+    await watching(connections, evaluations, "c")
+    await connections.unsubscribe("c", A)
+    both = (connections, Connections(second_database))
+
+    done = await asyncio.gather(*(both[n % 2].subscribe("c", A, "tenant-a", 0) for n in range(8)))
+
+    await connections.claim("one", later(0), later(10))
+    assert all(done)
+    assert await watched_by(connections, "one") == ["c"]
+
+
+async def test_who_left_while_subscribing_watches_nothing(connections: Connections, evaluations: Evaluations) -> None:
+    await evaluations.submit(new(), None)
+
+    assert await connections.subscribe("gone", A, "tenant-a", 0)
+
+    await connections.claim("one", later(0), later(10))
+    assert await connections.watched("one", 10) == []
+
+
+async def test_a_connection_that_is_told_of_twice_counts_once(connections: Connections) -> None:
+    opened = [await connections.open(a_connection(name), 2, later(0)) for name in ("a", "b", "b", "c")]
+
+    assert opened == [True, True, True, False]
 
 
 @pytest.mark.postgres
@@ -106,7 +163,8 @@ async def test_the_apis_own_user_may_do_all_of_it(empty_postgres: str) -> None:
             connections = Connections(api)
             await watching(connections, Evaluations(api), "c", "d")
             await connections.claim("one", later(0), later(10))
-            await connections.told("c", A, 1)
+            assert await connections.told(watching_from(0), 1) == watching_from(1)
+            await connections.told_the_end(watching_from(1))
             await connections.unsubscribe("d", A)
             await connections.claim("one", later(0) + 2 * HOUR, later(0) + 3 * HOUR)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import subprocess
 import sys
 import time
@@ -163,6 +164,80 @@ def test_an_event_of_something_else_breaks_nothing(instance: Instance) -> None:
     answers = [instance.handle(event, Time()) for event in events]
 
     assert [answer["statusCode"] for answer in answers] == [503] * 3
+
+
+def test_a_named_stage_stands_before_the_path_and_is_not_of_it(instance: Instance, key_of: Key) -> None:
+    event = a_request("GET", f"/prod{ROOT}", authorization=key_of())
+    event["requestContext"]["stage"] = "prod"
+
+    assert instance.handle(event, Time())["statusCode"] == 200
+    assert instance.handle(a_request("GET", f"/prod{ROOT}"), Time())["statusCode"] == 404
+
+
+@pytest.mark.parametrize("headers", [{}, None])
+def test_who_sends_no_headers_is_nobody(instance: Instance, headers: dict[str, str] | None) -> None:
+    event = a_request("GET", ROOT) | {"headers": headers}
+
+    assert instance.handle(event, Time())["statusCode"] == 401
+
+
+def test_a_body_is_the_same_as_text_and_in_base64(instance: Instance, key_of: Key) -> None:
+    event = a_request("POST", ROOT, SCRIPT | {"script": "print('é')\n"}, authorization=key_of())
+    as_text = event | {"body": base64.b64decode(event["body"]).decode(), "isBase64Encoded": False}
+
+    codes = [instance.handle(each, Time())["statusCode"] for each in (event, as_text)]
+
+    assert codes == [202, 202]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"body": "", "isBase64Encoded": False}, 400),
+        ({"body": None, "isBase64Encoded": False}, 400),
+        ({"body": base64.b64encode(b"\xff\xfe\x00").decode()}, 400),
+        ({"body": base64.b64encode(b"x" * 2_000_000).decode()}, 413),
+    ],
+)
+def test_a_body_that_is_no_submission_is_a_problem(
+    instance: Instance, key_of: Key, change: dict[str, object], code: int
+) -> None:
+    event = a_request("POST", ROOT, SCRIPT, authorization=key_of())
+    del event["headers"]["content-length"]
+
+    answer = instance.handle(event | change, Time())
+
+    assert answer["statusCode"] == code
+    assert words_of(answer)["code"]
+
+
+@pytest.mark.parametrize(
+    "path", ["//", "/%2e%2e/etc/passwd", f"{ROOT}/%00", f"{ROOT}/eval_%C3%28", f"{ROOT}/{'x' * 9000}", "/é/../\u202e"]
+)
+def test_whatever_a_path_says_nothing_is_there(instance: Instance, key_of: Key, path: str) -> None:
+    answer = instance.handle(a_request("GET", path, authorization=key_of()), Time())
+
+    assert (answer["statusCode"], words_of(answer)["code"]) == (404, "not_found")
+
+
+def test_cookies_are_no_key(instance: Instance, key_of: Key) -> None:
+    event = a_request("GET", ROOT) | {"cookies": [f"authorization={key_of()}", "a=b"]}
+
+    assert instance.handle(event, Time())["statusCode"] == 401
+
+
+def test_whatever_is_asked_of_a_foreign_evaluation_there_is_none(instance: Instance, key_of: Key) -> None:
+    evaluation_id, foreign = submitted(instance, key_of()), key_of("tenant-b")
+    document = words_of(instance.handle(a_request("GET", "/openapi.json"), Time()))
+    named = [(verb.upper(), path) for path, verbs in document["paths"].items() for verb in verbs if "{" in path]
+
+    for verb, path in named:
+        event = a_request(verb, path.format(evaluation_id=evaluation_id), authorization=foreign)
+        answer = instance.handle(event, Time())
+
+        assert (answer["statusCode"], words_of(answer)["code"]) == (404, "not_found"), (verb, path)
+        assert evaluation_id not in str(answer)
+    assert {path.rpartition("/")[2] for _, path in named} >= {"events", "export", "stop", "approve", "retry", "status"}
 
 
 @pytest.mark.parametrize("url", ["sqlite:///airlock.db", f"sqlite:///{Path.cwd()}/airlock.db"])

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from api.cursors import cursor_at
 from api.serverless.instance import Instance
 from api.serverless.settings import ServerlessSettings
+from domain.evaluation import Cause, EvaluationEnd, StopOrder
+from domain.lifecycle import Status
 from storage.connections import MAX_SUBSCRIPTIONS, Connections, Subscription
 from storage.database import Database
+from storage.evaluations import Evaluations
 from storage.keys import Scope
 from tests.api.serverless.conftest import Time, an_event
 from tests.api.serverless.test_instance import submitted
@@ -45,8 +50,6 @@ def left(instance: Instance) -> None:
 def watched(settings: ServerlessSettings) -> list[Subscription]:
     async def read() -> list[Subscription]:
         async with Database(settings.database_url) as database:
-            from datetime import UTC, datetime, timedelta
-
             now = datetime.now(UTC)
             await Connections(database).claim("test", now, now + timedelta(seconds=1))
             return await Connections(database).watched("test", 100)
@@ -120,6 +123,33 @@ def test_a_foreign_evaluation_is_none(instance: Instance, key_of: Key, settings:
     assert foreign == missing
     assert foreign["data"]["code"] == "not_found"
     assert watched(settings) == []
+
+
+def test_who_has_seen_the_end_and_asks_again_is_told_that_it_was_the_end(
+    instance: Instance, key_of: Key, settings: ServerlessSettings
+) -> None:
+    key = key_of()
+    evaluation_id = submitted(instance, key)
+    connected(instance, key)
+
+    async def stop() -> int:
+        now = datetime.now(UTC)
+        async with Database(settings.database_url) as database:
+            evaluations = Evaluations(database)
+            await evaluations.order_stop(evaluation_id, StopOrder(reason="x", by="y"), now)
+            cause = Cause(stage=None, code="stopped", message="x")
+            end = EvaluationEnd(evaluation_id=evaluation_id, status=Status.STOPPED, cause=cause)
+            await evaluations.conclude(end, now)
+            record = await evaluations.find(evaluation_id)
+            assert record is not None
+            return record.last_seq
+
+    last = asyncio.run(stop())
+    told = said(instance, subscribe(evaluation_id, after=cursor_at(evaluation_id, last)))
+
+    assert told["data"]["status"] == "stopped"
+    (watching,) = watched(settings)
+    assert watching.place < last
 
 
 @pytest.mark.parametrize(
