@@ -19,7 +19,6 @@ from temporalio.client import (
     WorkflowQueryRejectedError,
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -28,6 +27,7 @@ from domain.evaluation import Evaluation, EvaluationEnd, StatusReport, StopOrder
 from workflows import namespace, search_attributes, task_queues
 from workflows.details import summary
 from workflows.evaluation import EvaluationWorkflow
+from workflows.payloads import data_converter
 from workflows.signals import Decision
 
 RPC_TIMEOUT = timedelta(seconds=5)
@@ -52,7 +52,7 @@ async def connect(
             return await Client.connect(
                 address,
                 namespace=namespace,
-                data_converter=pydantic_data_converter,
+                data_converter=data_converter,
                 lazy=lazy,
                 interceptors=interceptors,
             )

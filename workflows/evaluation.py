@@ -57,15 +57,15 @@ class EvaluationWorkflow:
         return story.result()
 
     @workflow.signal
-    def emergency_stop(self, request: Any = None) -> None:
-        """Stop, wherever it is. Any argument will do, and none; the first order stays."""
+    def emergency_stop(self, request: Any = None, *_: Any) -> None:
+        """Stop, wherever it is. Any arguments will do, and none; the first order stays."""
         if self._stop is None and self._end is None:
             self._stop = stop_order(request)
 
     @workflow.signal
-    def approve(self, request: Any = None) -> None:
+    def approve(self, request: Any = None, *more: Any) -> None:
         """Let a suspicious script be executed. An approval may name the digest of the findings it refers to."""
-        approval = decision(request)
+        approval = decision(request, *more)
         if not self._is_undecided:
             return
         if approval.understood and approval.findings_digest in {None, self._review.findings_digest}:
@@ -75,7 +75,7 @@ class EvaluationWorkflow:
             self._show()
 
     @workflow.signal
-    def reject(self, request: Any = None) -> None:
+    def reject(self, request: Any = None, *_: Any) -> None:
         """Refuse a suspicious script."""
         rejection = decision(request)
         if self._is_undecided:
@@ -83,7 +83,7 @@ class EvaluationWorkflow:
             self._rejection = rejection
 
     @workflow.signal
-    def execution_began(self, request: Any = None) -> None:  # noqa: ARG002 - its name says all
+    def execution_began(self, *_: Any) -> None:
         """The script is running: an execution worker says so."""
         if self._status is Status.VALIDATED:
             self._work.execution_began = True

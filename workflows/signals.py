@@ -35,8 +35,10 @@ def stop_order(request: Any) -> StopOrder:
     return StopOrder(reason=_text(request, MAX_TEXT))
 
 
-def decision(request: Any) -> Decision:
+def decision(request: Any, *more: Any) -> Decision:
     """The decision in an `approve` or a `reject`: nothing, a name, or an object."""
+    if more:
+        return Decision(understood=False)
     if isinstance(request, Mapping):
         fields = cast("Mapping[Any, Any]", request)
         digest = fields.get("findings_digest")

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 from temporalio.common import RetryPolicy
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from domain.errors import StopUnconfirmed
@@ -25,6 +24,7 @@ from tests.workflows.stand_ins import StandIns, a_finding, a_report, at_work, wi
 from tests.workflows.waiting import end_of, handle_of, reaches
 from workflows import activity_options, task_queues, work
 from workflows.dev_server import tuning_arguments
+from workflows.payloads import data_converter
 from workflows.search_attributes import KEYS
 
 pytestmark = pytest.mark.temporal
@@ -45,7 +45,7 @@ async def skipping() -> AsyncGenerator[WorkflowEnvironment]:
         dev_server_existing_path=temporal_binary(),
         search_attributes=KEYS,
         dev_server_extra_args=[*tuning_arguments(), *switch],
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter,
     ) as environment:
         yield environment
 
@@ -94,7 +94,10 @@ async def test_no_execution_slot_comes(client: Client, evaluation: Evaluation, m
 async def test_an_execution_that_outlasts_everything_is_killed(
     client: Client, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activity_options, "execution_deadline", lambda _: SHORT)
+    def short(_: int) -> timedelta:
+        return SHORT
+
+    monkeypatch.setattr(activity_options, "execution_deadline", short)
     stand_ins = StandIns(deaf={"pod_execution"})
 
     async with at_work(client, stand_ins) as workflows:

@@ -2,11 +2,11 @@
 
 import pytest
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from tests.workflows.record_histories import HISTORIES, plots
 from workflows.evaluation import EvaluationWorkflow
+from workflows.payloads import data_converter
 
 TEXTS = {path.stem: path.read_text() for path in sorted(HISTORIES.glob("*.json"))}
 
@@ -17,7 +17,7 @@ def test_every_plot_has_its_history() -> None:
 
 @pytest.mark.parametrize("name", TEXTS)
 async def test_a_committed_history_replays(name: str) -> None:
-    replayer = Replayer(workflows=[EvaluationWorkflow], data_converter=pydantic_data_converter)
+    replayer = Replayer(workflows=[EvaluationWorkflow], data_converter=data_converter)
 
     await replayer.replay_workflow(WorkflowHistory.from_json(name, TEXTS[name]))
 
@@ -25,7 +25,7 @@ async def test_a_committed_history_replays(name: str) -> None:
 async def test_a_history_with_another_order_does_not_replay() -> None:
     """The replayer sees what it is there for."""
     text = TEXTS["happy"].replace('"static_analysis"', '"sandbox_trial"')
-    replayer = Replayer(workflows=[EvaluationWorkflow], data_converter=pydantic_data_converter)
+    replayer = Replayer(workflows=[EvaluationWorkflow], data_converter=data_converter)
 
     outcome = await replayer.replay_workflow(WorkflowHistory.from_json("happy", text), raise_on_replay_failure=False)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from temporalio.client import Client, WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from domain.evaluation import Evaluation
@@ -17,6 +16,7 @@ from tests.workflows.stand_ins import StandIns, a_finding, a_report, at_work, wi
 from tests.workflows.waiting import end_of, reaches
 from workflows import task_queues
 from workflows.client import connect
+from workflows.payloads import data_converter
 
 STORY = frozenset({task_queues.WORKFLOWS})
 ACTIVITIES = without(task_queues.WORKFLOWS)
@@ -32,13 +32,13 @@ def history(name: str) -> WorkflowHistory:
 
 @pytest.mark.parametrize("name", plots())
 async def test_it_replays_every_history_of_the_first(name: str) -> None:
-    replayer = Replayer(workflows=[SecondVersion], data_converter=pydantic_data_converter)
+    replayer = Replayer(workflows=[SecondVersion], data_converter=data_converter)
 
     await replayer.replay_workflow(history(name))
 
 
 async def test_the_same_change_without_a_patch_does_not_replay() -> None:
-    replayer = Replayer(workflows=[Unpatched], data_converter=pydantic_data_converter)
+    replayer = Replayer(workflows=[Unpatched], data_converter=data_converter)
 
     outcome = await replayer.replay_workflow(history("happy"), raise_on_replay_failure=False)
 

@@ -48,7 +48,13 @@ def test_a_decision_without_a_name_is_somebodys() -> None:
 
 
 def test_a_decision_of_no_known_shape_is_not_understood() -> None:
-    assert [decision(request_).understood for request_ in ([1], 7, True, "ada", {}, None)] == [False] * 3 + [True] * 3
+    requests: list[Any] = [[1], 7, True, "ada", {}, None]
+
+    assert [decision(request_).understood for request_ in requests] == [False] * 3 + [True] * 3
+
+
+def test_a_decision_of_two_values_is_not_understood() -> None:
+    assert not decision("ada", "bob").understood
 
 
 def test_a_digest_that_is_not_text_is_not_absent() -> None:
