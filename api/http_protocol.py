@@ -6,16 +6,21 @@ import asyncio
 import base64
 import binascii
 import secrets
+import sys
+from http import HTTPStatus
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.problems import problem_response
 from api.request_context import SECURITY_HEADERS
+from api.websocket_protocol import QuietWebSocket
 
 REQUEST_SECONDS = 20.0
 """How long the headers of a request may take, from the connection or the last answer on. However they drip in."""
+MAX_HEADER_BYTES = 64 * 1024
 NOT_HTTP = "This is no valid HTTP/1.1 request."
+HEADERS_TOO_LARGE = f"The address and the headers together have more than {MAX_HEADER_BYTES} bytes."
 
 
 class StrictHttp(H11Protocol):
@@ -50,10 +55,14 @@ class StrictHttp(H11Protocol):
             self.transport.close()
             return
         request_id = f"req_{secrets.token_hex(12)}"
-        answer = problem_response(400, "invalid_http", NOT_HTTP, request_id)
+        status, code, told = 400, "invalid_http", NOT_HTTP
+        # Uvicorn calls this while it handles the error, and leaves out which answer h11 thinks it deserves
+        if self.conn.our_state is h11.IDLE and getattr(sys.exception(), "error_status_hint", 400) == 431:
+            status, code, told = 431, "headers_too_large", HEADERS_TOO_LARGE
+        answer = problem_response(status, code, told, request_id)
         headers = {**dict(answer.headers), **SECURITY_HEADERS, "X-Request-Id": request_id, "Connection": "close"}
         for part in (
-            h11.Response(status_code=400, headers=list(headers.items()), reason=b"Bad Request"),
+            h11.Response(status_code=status, headers=list(headers.items()), reason=HTTPStatus(status).phrase.encode()),
             h11.Data(data=bytes(answer.body)),
             h11.EndOfMessage(),
         ):
@@ -63,10 +72,18 @@ class StrictHttp(H11Protocol):
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Answer a handshake that is none in our own form: behind it another library speaks, in plain text."""
         headers = dict(self.headers)
-        if headers.get(b"sec-websocket-version") != b"13" or not _is_nonce(headers.get(b"sec-websocket-key", b"")):
+        is_handshake = headers.get(b"sec-websocket-version") == b"13" and event.method == b"GET"
+        if not is_handshake or not _is_nonce(headers.get(b"sec-websocket-key", b"")):
             self.send_400_response(NOT_HTTP)
             return
+        self.headers = [header for header in self.headers if header[0] != b"sec-websocket-protocol"]  # none is spoken
         super().handle_websocket_upgrade(event)
+        other = self.transport.get_protocol()
+        if isinstance(other, QuietWebSocket) and not other.handshake_initiated:
+            # A body, or more headers than it takes. It would stay silent, and hold the connection for ever
+            self.connections.discard(other)
+            self.transport.set_protocol(self)
+            self.send_400_response(NOT_HTTP)
 
     def _expect_request(self) -> None:
         self._stop_waiting()

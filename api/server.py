@@ -7,13 +7,13 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
-from api.http_protocol import StrictHttp
+from api.http_protocol import MAX_HEADER_BYTES, StrictHttp
+from api.websocket_protocol import QuietWebSocket
 
 GRACE_SECONDS = 10
 """What requests under way get at the end. Streams are told at once."""
 MAX_MESSAGE_BYTES = 4096
 """Of a WebSocket message: clients have nothing to say there."""
-MAX_HEADER_BYTES = 64 * 1024
 
 
 class Server(uvicorn.Server):
@@ -26,6 +26,8 @@ class Server(uvicorn.Server):
             host=host,
             port=port,
             http=StrictHttp,
+            ws=QuietWebSocket,
+            ws_per_message_deflate=False,  # 64 KB for each watcher, and one more parser of what a client sends
             lifespan="off",
             access_log=False,
             log_config=None,

@@ -19,7 +19,7 @@ class StrictHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        complaint = _complaint(Headers(scope=scope)) if scope["type"] == "http" else ""
+        complaint = _complaint(Headers(scope=scope)) if scope["type"] in {"http", "websocket"} else ""
         if not complaint:
             await self._app(scope, receive, send)
             return

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from api.http_protocol import MAX_HEADER_BYTES
 from api.services import Services
 from tests.api.conftest import EXAMPLE, ROOT, listening, submitted
 from tests.api.raw_http import answer_to
@@ -22,7 +23,6 @@ NOISE = {
     "a length beyond all": b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 40 + b"\r\n\r\n",
     "a coding that nobody knows": b"POST /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
     "a bad chunk": b"POST /api/v1/evaluations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n",
-    "5,000 headers": b"GET /livez HTTP/1.1\r\n" + b"".join(b"X-%d: aaaaaaaaaaaaaaaa\r\n" % n for n in range(5000)),
 }
 
 
@@ -40,6 +40,15 @@ async def test_noise_gets_a_problem_and_the_next_request_is_served(
     assert answer.problem["request_id"] == answer.headers["x-request-id"]
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert next_one.status_code == 200
+
+
+@pytest.mark.parametrize("line", [b"X: aaaaaaaaaaaaaaaa\r\n", b"a"], ids=["many", "a long one"])
+async def test_headers_without_end_are_refused_as_too_large(line: bytes, services: Services):
+    async with listening(services) as url:
+        answer = await answer_to(url, b"GET /livez HTTP/1.1\r\nX: " + line * (MAX_HEADER_BYTES + 1))
+
+    assert answer is not None
+    assert (answer.status, answer.problem["code"]) == (431, "headers_too_large")
 
 
 async def dripping(text: bytes) -> AsyncIterator[bytes]:
@@ -121,3 +130,45 @@ async def test_a_handshake_that_is_none_is_a_problem(version: str, key: str, ser
 
     assert answer is not None
     assert (answer.status, answer.problem["code"]) == (400, "invalid_http")
+
+
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("POST", ""),
+        ("GET", "Content-Length: 5"),
+        ("GET", "Transfer-Encoding: chunked"),
+        ("GET", "X: " + "a" * 9000),
+        ("GET", "\r\n".join(["X: a"] * 300)),
+    ],
+    ids=["another method", "a body", "a body in chunks", "a long line", "many headers"],
+)
+async def test_a_handshake_that_the_library_does_not_answer_is_a_problem(method: str, more: str, services: Services):
+    async with listening(services) as url:
+        answer = await answer_to(url, handshake(method, more))
+
+    assert answer is not None
+    assert (answer.status, answer.problem["code"]) == (400, "invalid_http")
+
+
+@pytest.mark.parametrize("name", ["Extensions", "Protocol"])
+async def test_what_a_handshake_offers_besides_is_not_read(name: str, services: Services):
+    async with listening(services) as url:
+        answer = await answer_to(url, handshake("GET", f'Sec-WebSocket-{name}: ;;;"'))
+
+    assert answer is not None
+    assert (answer.status, answer.problem["code"]) == (401, "unauthorized")
+
+
+async def test_a_handshake_with_two_keys_is_refused(services: Services):
+    async with listening(services) as url:
+        answer = await answer_to(url, handshake("GET", "Authorization: Bearer a\r\nAuthorization: Bearer b"))
+
+    assert answer is not None
+    assert (answer.status, answer.problem["code"]) == (400, "ambiguous_headers")
+
+
+def handshake(method: str, more: str) -> bytes:
+    lines = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Host: x"]
+    lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", *([more] if more else [])]
+    return "\r\n".join([f"{method} {ROOT}/eval_x/ws HTTP/1.1", *lines, "", ""]).encode()

@@ -38,6 +38,30 @@ async def test_a_stream_tells_all_from_the_beginning_to_the_end(client: httpx.As
     assert (events[-1].name, events[-1].data) == ("end", {"reason": "ended"})
 
 
+async def test_a_stream_lets_others_in_between_any_two_events(client: httpx.AsyncClient, services: Services):
+    evaluation_id = await submitted(client)
+    await stories.execute(services, evaluation_id)
+    await stories.print_lines(services, evaluation_id, *map(str, range(50)))
+    await client.post(f"{ROOT}/{evaluation_id}/stop")
+    await stories.conclude_stop(services, evaluation_id)
+    record = await services.evaluations.find(evaluation_id)
+    assert record is not None
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    told = [turns async for _ in EventStream(services, record, 0, client.headers["authorization"]).events()]
+    counting.cancel()
+
+    assert len(told) > 50
+    assert sorted(set(told)) == told
+
+
 async def test_a_cut_stream_resumes_without_loss_or_double(client: httpx.AsyncClient, services: Services):
     evaluation_id = await submitted(client)
     await stories.execute(services, evaluation_id)

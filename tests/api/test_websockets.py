@@ -52,6 +52,19 @@ async def test_a_websocket_that_speaks_is_closed(client: httpx.AsyncClient, serv
     assert socket.close_code == 1008
 
 
+async def test_a_websocket_that_floods_with_signs_of_life_is_cut_off(client: httpx.AsyncClient, services: Services):
+    evaluation_id = await submitted(client)
+
+    async with listening(services) as url, asyncio.timeout(DEADLINE):
+        ws = f"ws{url.removeprefix('http')}{ROOT}/{evaluation_id}/ws"
+        async with connect(ws, additional_headers={"Authorization": client.headers["authorization"]}) as socket:
+            with suppress(ConnectionClosed):
+                while True:
+                    await (await socket.ping(b"x" * 100))
+
+    assert socket.close_code == 1006
+
+
 @pytest.mark.parametrize(("secret", "status"), [("", 401), ("Bearer nonsense", 401)])
 async def test_a_websocket_without_a_key_is_answered_with_a_problem(
     secret: str, status: int, client: httpx.AsyncClient, services: Services
