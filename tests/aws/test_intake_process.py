@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,9 +19,13 @@ from api.settings import ApiSettings
 from storage.database import Database, migrate
 from storage.evaluations import Evaluations
 from tests.aws.conftest import CREDENTIALS, REGION, ROOT, Boto
+from tests.aws.killed_intake import CALLS
+from tests.aws.test_intake_queue import waiting
 from tests.dev_temporal import dev_temporal
 from tests.storage.rows import new
-from workflows.aws.intake_queue import IntakeQueue
+from worker.intake import Intake
+from workflows.aws.intake_queue import IntakeQueue, Order
+from workflows.aws.signed_http import SignedHttp
 from workflows.client import Workflows, connect
 
 pytestmark = [pytest.mark.aws, pytest.mark.temporal, pytest.mark.slow]
@@ -89,6 +93,50 @@ async def test_what_a_function_queues_is_started_and_the_intake_leaves_in_order(
     (buried,) = await asyncio.to_thread(boto.received, urls[1])
     assert (buried["Body"], buried["MessageAttributes"]["reason"]["StringValue"]) == ("poison", "not_json")
     assert "poison" not in told
+
+
+async def test_an_intake_that_is_killed_between_any_two_steps_loses_nothing_and_starts_nothing_twice(
+    url: str, temporal: str, http: SignedHttp, boto: Boto
+) -> None:
+    accepted = dict(zip(CALLS, (new(letter) for letter in "bcdef"), strict=True))
+    made = {call: [_made(boto, f"{call}-{kind}") for kind in ("queue", "dead")] for call in CALLS}
+    queues = {call: IntakeQueue(http, *urls) for call, urls in made.items()}
+    async with Database(url) as database:
+        evaluations, workflows = Evaluations(database), Workflows(await connect(temporal, "default"))
+        for call in CALLS:
+            await evaluations.submit(accepted[call], None)
+            await queues[call].send(Order(evaluation_id=accepted[call].evaluation.evaluation_id))
+        ends = await asyncio.gather(*(_killed(call, url, temporal, *made[call]) for call in CALLS))
+
+        following = [asyncio.create_task(Intake(queue, evaluations, workflows).run()) for queue in queues.values()]
+        await _until(lambda: _empty(boto, *(each for each, _ in made.values())))
+        for each in following:
+            each.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+        unstarted = await evaluations.unstarted(timedelta(0), 10)
+    client = await connect(temporal, "default")
+    started: list[str] = [each.id async for each in client.list_workflows()]
+
+    assert ends == [-signal.SIGKILL] * len(CALLS)
+    assert unstarted == []
+    for each in accepted.values():
+        assert started.count(each.evaluation.evaluation_id) == 1
+    assert await _empty(boto, *(dead for _, dead in made.values()))
+
+
+def _made(boto: Boto, name: str) -> str:
+    return boto("sqs", "create_queue", QueueName=f"killed-{name}")["QueueUrl"]
+
+
+async def _killed(call: str, url: str, temporal: str, queue: str, dead: str) -> int:
+    command = [sys.executable, "-m", "tests.aws.killed_intake", call, url, temporal, queue, dead]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=os.environ | CREDENTIALS)
+    async with asyncio.timeout(120):
+        return await process.wait()
+
+
+async def _empty(boto: Boto, *urls: str) -> bool:
+    return not any([await waiting(boto, url) for url in urls])
 
 
 def test_without_its_queues_the_intake_says_what_it_needs(url: str, temporal: str, tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,6 +110,49 @@ async def test_the_intake_takes_what_a_function_sent_and_buries_what_nobody_did(
     assert [each["MessageAttributes"]["reason"]["StringValue"] for each in boto.received(urls[1])] == ["not_json"]
 
 
+POISON = (
+    ("x" * 250_000, "not_json"),
+    ("[" * 100_000, "not_json"),
+    ("null", "not_an_order"),
+    ('"eval"', "not_an_order"),
+    (json.dumps({"evaluation_id": A + " "}), "not_an_order"),
+    (json.dumps({"evaluation_id": A + "\n"}), "not_an_order"),
+    (json.dumps({"evaluation_id": [A]}), "not_an_order"),
+    (json.dumps({"evaluation_id": A, "trace": {"traceparent": {"a": 1}}}), "not_an_order"),
+    (json.dumps({"evaluation_id": "eval_" + "z" * 26, "tenant": "tenant-a", "model_id": "x"}), "record_missing"),
+)
+
+
+async def test_every_kind_of_poison_is_put_aside_with_its_reason_and_what_else_an_order_says_is_ignored(
+    queue: IntakeQueue, urls: tuple[str, str], boto: Boto, tmp_path: Path
+) -> None:
+    url, starts = f"sqlite:///{tmp_path / 'airlock.db'}", Starts()
+    await asyncio.to_thread(migrate, url)
+    swollen = {"evaluation_id": A, "tenant": "tenant-b", "script": "x", "trace": {"traceparent": "\x1b[31m" * 9000}}
+    async with Database(url) as database:
+        evaluations = Evaluations(database)
+        await evaluations.submit(new(), None)
+        for body in (*(body for body, _ in POISON), json.dumps(swollen)):
+            boto("sqs", "send_message", QueueUrl=urls[0], MessageBody=body)
+
+        taking = asyncio.create_task(Intake(queue, evaluations, starts).run())
+        async with asyncio.timeout(60):
+            while await waiting(boto, urls[0]):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.1)
+        taking.cancel()
+        with suppress(asyncio.CancelledError):
+            await taking
+
+    buried = [(each["Body"], each["MessageAttributes"]["reason"]["StringValue"]) for each in everything(boto, urls[1])]
+    assert sorted(buried) == sorted(POISON)
+    assert starts.started == [A]
+
+
+def everything(boto: Boto, url: str) -> Iterator[dict[str, Any]]:
+    while some := boto.received(url, VisibilityTimeout=60):
+        yield from some
+
+
 async def waiting(boto: Boto, url: str) -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     told = await asyncio.to_thread(boto, "sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=names)
@@ -116,8 +162,10 @@ async def waiting(boto: Boto, url: str) -> int:
 async def test_a_queue_that_is_not_there_is_unavailable(http: SignedHttp, endpoint: str) -> None:
     nowhere = IntakeQueue(http, f"{endpoint}/123456789012/nowhere")
 
-    with pytest.raises(QueueUnavailable):
+    with pytest.raises(QueueUnavailable) as refused:
         await nowhere.ping()
+
+    assert refused.value.evidence == "GetQueueAttributes: HTTP 400 QueueDoesNotExist"
 
 
 async def test_a_server_that_is_not_there_is_unavailable(http: SignedHttp) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from domain.errors import QueueUnavailable, WorkflowsUnavailable
+from domain.errors import QueueUnavailable, StorageUnavailable, WorkflowsUnavailable
 from domain.evaluation import Evaluation
 from storage.evaluations import Evaluations
 from tests.storage.rows import A, new
@@ -188,6 +188,35 @@ async def test_while_temporal_is_away_a_message_is_kept_and_not_deleted(
         await until(lambda: queue.settled)
 
     assert starts.started == [A]
+
+
+async def test_while_the_database_is_away_a_message_is_kept_and_started_once(
+    queue: FakeQueue, starts: Starts, evaluations: Evaluations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await evaluations.submit(new(), None)
+    times = {"unstarted_one": 2, "mark_started": 2}
+
+    def away_at_first(name: str) -> Callable[..., Awaitable[object]]:
+        method = getattr(evaluations, name)
+
+        async def called(*args: str) -> object:
+            if times[name]:
+                times[name] -= 1
+                raise StorageUnavailable("the database does not answer")
+            return await method(*args)
+
+        return called
+
+    for name in times:
+        monkeypatch.setattr(evaluations, name, away_at_first(name))
+    queue.put(an_order())
+
+    async with working(queue, evaluations, starts):
+        await until(lambda: queue.settled)
+
+    assert set(starts.started) == {A}  # asked for again where it could not be noted: that starts nothing twice
+    assert times == {"unstarted_one": 0, "mark_started": 0}
+    assert queue.deleted == [an_order()]
 
 
 async def test_a_slow_start_keeps_its_message_from_others(

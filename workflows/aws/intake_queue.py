@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
@@ -14,12 +15,16 @@ from domain.evaluation import EVALUATION_ID
 from domain.values import Value
 from workflows.aws.signed_http import AwsUnavailable, SignedHttp
 
+if TYPE_CHECKING:
+    import httpx
+
 CALL_SECONDS = 5.0
 LONGEST_POLL_SECONDS = 20
 """What SQS allows."""
 MAX_MESSAGES = 10
 """Of one poll, likewise."""
 MAX_REASON = 200
+_NAME = re.compile(r"[A-Za-z][A-Za-z.]{0,79}")
 
 
 class Order(Value):
@@ -74,7 +79,10 @@ class IntakeQueue:
             VisibilityTimeout=visibility,
             AttributeNames=["ApproximateReceiveCount"],
         )
-        return [_delivery(each) for each in cast("list[dict[str, Any]]", answer.get("Messages") or [])]
+        try:
+            return [_delivery(each) for each in cast("list[Mapping[str, Any]]", answer.get("Messages") or [])]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:  # pydantic's errors are ValueErrors
+            raise QueueUnavailable("what answers is no queue", "ReceiveMessage") from error
 
     async def extend(self, delivery: Delivery, visibility: int) -> None:
         """Keep a message from others for `visibility` seconds from now on; with 0 they get it at once."""
@@ -109,12 +117,28 @@ class IntakeQueue:
             answer = await self._http.post(self._endpoint, json.dumps(arguments).encode(), headers, within=within)
         except AwsUnavailable as error:
             raise QueueUnavailable("the queue does not answer", str(error)) from error
+        told = _told(answer)
         if answer.status_code != 200:
-            raise QueueUnavailable("the queue refuses or does not answer", f"{action}: HTTP {answer.status_code}")
-        try:
-            return cast("Mapping[str, Any]", answer.json() if answer.content else {})
-        except ValueError as error:  # whoever answers there is no queue
-            raise QueueUnavailable("what answers is no queue", action) from error
+            refusal = f"{action}: HTTP {answer.status_code} {_refusal(told)}".rstrip()
+            raise QueueUnavailable("the queue refuses or does not answer", refusal)
+        if told is None:
+            raise QueueUnavailable("what answers is no queue", action)
+        return told
+
+
+def _told(answer: httpx.Response) -> Mapping[str, Any] | None:
+    """What an answer says. None where whoever answers there is no queue."""
+    try:
+        told: object = answer.json() if answer.content else {}
+    except (ValueError, RecursionError):
+        return None
+    return cast("Mapping[str, Any]", told) if isinstance(told, dict) else None
+
+
+def _refusal(told: Mapping[str, Any] | None) -> str:
+    """AWS's name for it, such as QueueDoesNotExist; nothing where it is no name. A wrong clock shows here."""
+    name = str((told or {}).get("__type", "")).rpartition("#")[2]
+    return name if _NAME.fullmatch(name) else ""
 
 
 def _delivery(message: Mapping[str, Any]) -> Delivery:
