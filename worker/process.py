@@ -51,8 +51,9 @@ async def _serve(assembly: Assembly, ready_file: Path | None, told_to_leave: asy
         await told_to_leave.wait()
         log.info("worker_leaving")
         readiness.cancel()
-        # All at once, so that the grace of one is the grace of all; chores go on watching until the last has ended
-        await asyncio.gather(*(worker.shutdown() for worker in assembly.workers if worker.is_running))
+        # All at once, so that the grace of one is the grace of all; chores go on watching until the last has ended.
+        # One that does not run yet has to be told too, or it would begin now and never leave.
+        await asyncio.gather(*(worker.shutdown() for worker in assembly.workers))
         for chore in chores:
             chore.cancel()
 

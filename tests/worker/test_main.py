@@ -81,6 +81,30 @@ def test_without_settings_it_names_the_variable() -> None:
     assert "AIRLOCK_DATABASE_URL" in refusal("monitor")
 
 
+@pytest.mark.temporal
+def test_told_to_leave_while_it_starts_it_leaves(temporal: str) -> None:
+    told_while_it_connects = """if True:
+        import asyncio, os, signal
+        from worker import process
+        from worker.roles import Role
+        from worker.settings import read_settings
+
+        connected = process.connected
+
+        async def told(*arguments):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return await connected(*arguments)
+
+        process.connected = told
+        asyncio.run(process.work([Role.ORCHESTRATOR], read_settings()))
+        """
+    environment = {"AIRLOCK_DATABASE_URL": "none", "AIRLOCK_TEMPORAL_ADDRESS": temporal, "PATH": os.environ["PATH"]}
+
+    done = subprocess.run([sys.executable, "-c", told_while_it_connects], check=False, env=environment, timeout=60)
+
+    assert done.returncode == 0
+
+
 def test_loading_the_process_loads_no_backend_and_no_analyser() -> None:
     code = (
         "import sys, worker.__main__; "
