@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import asynccontextmanager
 
+import structlog
 from temporalio import activity
 
 from activities.ports import Records
 from domain.errors import StorageUnavailable
 
 EVERY_SECONDS = 0.5
+
+log = structlog.get_logger()
 
 
 @asynccontextmanager
@@ -41,6 +44,8 @@ async def _look(records: Records, evaluation_id: str, stop: asyncio.Event) -> No
                 stop.set()
         except StorageUnavailable:
             pass  # a signal reaches the run as well, and the next look comes soon
+        except Exception as error:  # nor may a defect of ours be the last look
+            log.exception("stop_look_broke", evaluation_id=evaluation_id, error=type(error).__name__)
         await asyncio.sleep(EVERY_SECONDS)
 
 

@@ -173,6 +173,27 @@ async def test_an_ordered_stop_ends_the_run_without_any_signal() -> None:
     assert platform.sandbox.alive == {}
 
 
+async def test_one_look_that_breaks_is_not_the_last_look_for_a_stop() -> None:
+    class Breaking(MemoryRecords):
+        looks = 0
+
+        async def stop_ordered(self, evaluation_id: str) -> StopOrder | None:
+            self.looks += 1
+            if self.looks == 2:  # the first is before the run begins
+                raise ValueError("a defect")
+            return await super().stop_ordered(evaluation_id)
+
+    platform = Platform(ENDLESS)
+    platform.records = Breaking()
+    platform.records.keep(EVALUATION.tenant, SCRIPT)
+
+    running = await platform.underway()
+    platform.records.stops[ID] = StopOrder()
+
+    async with asyncio.timeout(20):
+        assert (await running).outcome is RunOutcome.STOPPED
+
+
 async def test_a_stop_that_was_journaled_first_wins_over_the_receipt() -> None:
     platform = Platform(Scene())
     receipt = platform.records.record_receipt
