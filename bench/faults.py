@@ -2,7 +2,8 @@
 
     .venv/bin/python bench/faults.py [evaluations under each fault, 200 by default [fault ...]]
 
-A fault is named as in tests/e2e/faults.py; without a name all are tried. Needs TEMPORAL_ADDRESS and TEST_POSTGRES_URL, and breaks those servers.
+A fault is named as in tests/e2e/faults.py; without a name all are tried. Needs TEMPORAL_ADDRESS and TEST_POSTGRES_URL,
+and breaks those servers.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ PlatformError                          code                   another attempt ma
 |   `-- AnalysisTimeout                analysis_timeout       yes: likewise
 |-- StorageUnavailable                 storage_unavailable    yes
 |-- WorkflowsUnavailable               workflows_unavailable  yes: Temporal is away
+|   |-- WorkflowRefused                workflow_refused       no: it takes no more of one workflow
 |   `-- QueueUnavailable               queue_unavailable      yes: the queue before it is away
 |-- WorkflowLost                       workflow_lost          no: it has left without an end
 `-- StopUnconfirmed                    stop_unconfirmed       no: somebody has to look
@@ -149,6 +150,13 @@ class WorkflowsUnavailable(PlatformError):
 
     code = "workflows_unavailable"
     retryable = True
+
+
+class WorkflowRefused(WorkflowsUnavailable):
+    """Temporal answers, and refuses this for this one workflow: too many signals, too large a payload."""
+
+    code = "workflow_refused"
+    retryable = False
 
 
 class QueueUnavailable(WorkflowsUnavailable):

@@ -10,6 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import WorkflowsUnavailable
 from domain.evaluation import EvaluationEnd
+from workflows.client import is_namespace_missing
 
 _WITHIN = timedelta(seconds=5)
 
@@ -37,7 +38,7 @@ class Departures:
             if status is WorkflowExecutionStatus.COMPLETED:
                 return Departure("completed", await _result(handle))
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND:
+            if error.status is RPCStatusCode.NOT_FOUND and not is_namespace_missing(error):
                 return Departure("gone")
             raise WorkflowsUnavailable("Temporal does not answer", str(error)) from error
         return Departure(status.name.lower() if status else "gone")

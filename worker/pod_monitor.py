@@ -151,7 +151,7 @@ class PodMonitor:
             await self._namespace.end(pod)
         except PlatformError as error:
             await self._acts.failed(seen.run_id, seen, reason, owner, error)
-        except Exception as error:
+        except Exception as error:  # a defect of ours at one pod must not keep the others alive
             log.exception("act_broke", pod=pod.name, error=type(error).__name__)
         else:
             if not pod.ended:

@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from activities.clock import now as utc_now
-from domain.errors import PlatformError, RecordMissing, StopUnconfirmed, WorkflowLost
+from domain.errors import PlatformError, RecordMissing, StopUnconfirmed, WorkflowLost, WorkflowRefused
 from domain.evaluation import Cause, Evaluation, EvaluationEnd, StopOrder
 from domain.lifecycle import DEADLINES, Status
 from domain.metrics import SWEPT
@@ -173,6 +173,9 @@ class Sweep:
             return await care
         except RecordMissing:
             return False  # deleted meanwhile
+        except WorkflowRefused as error:
+            log.warning("workflow_refused", evaluation_id=evaluation_id, status=error.evidence)
+            return False
         except PlatformError:
             raise  # whoever does not answer for this one answers for no other
         except Exception as error:  # a defect of ours must cost one evaluation, and not those behind it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -22,7 +22,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.errors import WorkflowsUnavailable
+from domain.errors import WorkflowRefused, WorkflowsUnavailable
 from domain.evaluation import Evaluation, EvaluationEnd, StatusReport, StopOrder
 from workflows import namespace, search_attributes, task_queues
 from workflows.details import summary
@@ -99,8 +99,14 @@ class Workflows:
                 )
 
     async def stop(self, evaluation_id: str, order: StopOrder) -> bool:
-        """Signal a stop. False where there is no such open workflow."""
-        return await self._signal(evaluation_id, EvaluationWorkflow.emergency_stop, order)
+        """Signal a stop. False where there is no such open workflow.
+
+        A workflow that takes no more signals, after ten thousand of them, is cancelled: to it that is a stop as well.
+        """
+        try:
+            return await self._signal(evaluation_id, EvaluationWorkflow.emergency_stop, order)
+        except WorkflowRefused:
+            return await self._cancel(evaluation_id)
 
     async def approve(self, evaluation_id: str, *, by: str, findings_digest: str | None) -> bool:
         """Signal an approval; one of other findings is refused there. False where there is no such open workflow."""
@@ -166,6 +172,14 @@ class Workflows:
             return False
         return True
 
+    async def _cancel(self, evaluation_id: str) -> bool:
+        try:
+            async with _reaching():
+                await self._handle(evaluation_id).cancel(rpc_timeout=RPC_TIMEOUT)
+        except _NotFound:
+            return False
+        return True
+
 
 class _NotFound(Exception):
     """There is no such workflow, or it has ended. Which of them, only `describe` tells."""
@@ -173,6 +187,13 @@ class _NotFound(Exception):
 
 class _NoAnswer(WorkflowsUnavailable):
     """A call was not answered in time, which may be the workers' fault."""
+
+
+_KINDS: Mapping[RPCStatusCode, type[WorkflowsUnavailable]] = {
+    RPCStatusCode.CANCELLED: _NoAnswer,
+    RPCStatusCode.DEADLINE_EXCEEDED: _NoAnswer,
+    RPCStatusCode.INVALID_ARGUMENT: WorkflowRefused,
+}
 
 
 @asynccontextmanager
@@ -190,13 +211,14 @@ def _translated() -> Generator[None]:
     except TimeoutError:
         raise WorkflowsUnavailable("Temporal does not answer") from None
     except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND and not _is_namespace_missing(error):
+        if error.status is RPCStatusCode.NOT_FOUND and not is_namespace_missing(error):
             raise _NotFound from None
-        kind = _NoAnswer if error.status in {RPCStatusCode.CANCELLED, RPCStatusCode.DEADLINE_EXCEEDED} else None
-        raise (kind or WorkflowsUnavailable)("Temporal refuses or does not answer", error.status.name) from error
+        kind = _KINDS.get(error.status, WorkflowsUnavailable)
+        raise kind("Temporal refuses or does not answer", error.status.name) from error
     except RuntimeError as error:  # how the SDK says that it cannot connect
         raise WorkflowsUnavailable("Temporal cannot be reached", str(error)) from error
 
 
-def _is_namespace_missing(error: RPCError) -> bool:
+def is_namespace_missing(error: RPCError) -> bool:
+    """Whether what was not found is the namespace, and nothing is said of a workflow."""
     return any(detail.Is(NamespaceNotFoundFailure.DESCRIPTOR) for detail in error.grpc_status.details)

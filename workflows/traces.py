@@ -82,7 +82,7 @@ class Traces:
         ) as span:
             try:
                 yield span
-            except BaseException:
+            except BaseException:  # cancelled too: what did not get to its end did not succeed
                 span.set_status(Status(StatusCode.ERROR))
                 raise
 

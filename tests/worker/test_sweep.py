@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from domain.errors import StopUnconfirmed, WorkflowLost, WorkflowsUnavailable
+from domain.errors import StopUnconfirmed, WorkflowLost, WorkflowRefused, WorkflowsUnavailable
 from domain.evaluation import Evaluation, EvaluationEnd, StopOrder
 from domain.lifecycle import Status
 from domain.retention import Retention
@@ -20,13 +20,17 @@ from workflows.causes import NO_WORKER
 
 @dataclass
 class Temporal:
-    """Workflows, as far as a sweep sees them. `away`: nobody answers. `breaks_at`: a bug of ours strikes there."""
+    """Workflows, as far as a sweep sees them. `away`: nobody answers. `breaks_at`: a bug of ours strikes there.
+
+    `refuses`: what Temporal takes no more for.
+    """
 
     started: list[str] = field(default_factory=list[str])
     stopped: list[tuple[str, StopOrder]] = field(default_factory=list[tuple[str, StopOrder]])
     departed: dict[str, Departure] = field(default_factory=dict[str, Departure])
     away: bool = False
     breaks_at: str = ""
+    refuses: str = ""
 
     async def start(self, evaluation: Evaluation) -> None:
         self._answer()
@@ -36,6 +40,8 @@ class Temporal:
 
     async def stop(self, evaluation_id: str, order: StopOrder) -> bool:
         self._answer()
+        if evaluation_id == self.refuses:
+            raise WorkflowRefused("no more of this one", "INVALID_ARGUMENT")
         self.stopped.append((evaluation_id, order))
         return evaluation_id not in self.departed
 
@@ -133,6 +139,19 @@ async def test_a_journaled_stop_is_told_again_in_its_own_words(
 
     assert temporal.stopped == [(A, ORDER)]
     assert (await the_record(evaluations)).status is Status.STOPPING
+
+
+async def test_a_workflow_that_takes_no_more_keeps_no_later_stop_waiting(
+    evaluations: Evaluations, oversight: Oversight, temporal: Temporal
+) -> None:
+    await bring(evaluations, Status.STOPPING)
+    later_one = await bring(evaluations, Status.STOPPING, "b")
+    temporal.refuses = A
+    sweep = Sweep(evaluations, oversight, temporal, temporal, now=lambda: later(10))
+
+    assert await sweep.repeat_stops() == 1
+
+    assert [stopped for stopped, _ in temporal.stopped] == [later_one]
 
 
 async def test_a_stop_that_nobody_confirms_ends_as_unconfirmed(evaluations: Evaluations, sweep: Sweep) -> None:

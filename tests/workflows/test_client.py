@@ -3,20 +3,30 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from temporalio.client import Client
 
-from domain.errors import WorkflowsUnavailable
+from domain.errors import WorkflowRefused, WorkflowsUnavailable
 from domain.evaluation import Evaluation, StopOrder
+from domain.lifecycle import Status
 from tests.builders import an_evaluation
-from tests.dev_temporal import free_port
-from tests.workflows.stand_ins import StandIns, at_work
+from tests.dev_temporal import dev_temporal, free_port
+from tests.workflows.stand_ins import StandIns, at_work, without
 from tests.workflows.waiting import end_of
+from workflows import task_queues
 from workflows.client import Workflows, connect
 
 pytestmark = pytest.mark.temporal
+
+
+@pytest.fixture(scope="module")
+def short_of_signals(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """A server whose workflows take one signal each; others take ten thousand."""
+    with dev_temporal(tmp_path_factory.mktemp("temporal") / "log", "history.maximumSignalsPerExecution=1") as address:
+        yield address
 
 
 async def test_a_second_start_changes_nothing(client: Client, evaluation: Evaluation) -> None:
@@ -68,6 +78,24 @@ async def test_a_missing_namespace_is_no_missing_workflow(temporal_address: str)
         await workflows.stop(an_evaluation().evaluation_id, StopOrder())
     with pytest.raises(WorkflowsUnavailable):
         await workflows.ping()
+
+
+async def test_a_workflow_that_takes_no_more_signals_stops_all_the_same(
+    short_of_signals: str, evaluation: Evaluation
+) -> None:
+    """A flood of signals, by whoever may send any, must not be what keeps a script alive."""
+    client = await connect(short_of_signals, "default")
+
+    async with at_work(client, StandIns(), without(task_queues.VALIDATION)) as workflows:
+        await workflows.start(evaluation)
+        await workflows.announce(evaluation.evaluation_id)
+        with pytest.raises(WorkflowRefused):
+            await workflows.announce(evaluation.evaluation_id)
+        heard = await workflows.stop(evaluation.evaluation_id, StopOrder())
+        end = await end_of(client, evaluation)
+
+    assert heard
+    assert end.status is Status.STOPPED
 
 
 async def test_a_server_that_is_away_is_told_by_every_call() -> None:
