@@ -112,6 +112,40 @@ def test_a_worker_of_the_cluster_has_the_kubeconfig_of_its_role_and_nothing_of_a
     assert "pid" not in service
 
 
-def test_what_runs_scripts_reaches_no_other_network() -> None:
-    assert SERVICES["worker-validation"]["networks"] == ["backplane"]
-    assert COMPOSE["networks"]["backplane"]["internal"] is True
+def reached_from(name: str, profile: str) -> set[str]:
+    """Services that share a network with this one."""
+    mine = set(SERVICES[name]["networks"])
+    return {other for other in in_profile(profile) if mine & set(SERVICES[other]["networks"])} - {name}
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("worker-validation", {"postgres", "temporal"}),
+        ("worker-orchestrator", {"temporal"}),
+        ("worker-monitor", {"postgres", "temporal", "worker-execution"}),
+    ],
+)
+def test_a_worker_reaches_what_it_needs_and_nothing_else(name: str, others: set[str]) -> None:
+    assert reached_from(name, "local") == others
+    assert all(COMPOSE["networks"][network]["internal"] is True for network in SERVICES[name]["networks"])
+
+
+@pytest.mark.parametrize("name", ["worker-execution", "worker-execution-pods", "worker-validation-pods"])
+def test_beside_what_calls_out_nothing_listens_but_postgres_and_temporal(name: str) -> None:
+    reached = reached_from(name, "kubernetes" if name.endswith("pods") else "local")
+
+    assert "out" in SERVICES[name]["networks"]
+    assert {other for other in reached if not other.startswith("worker-")} == {"postgres", "temporal"}
+
+
+@every_service
+def test_what_a_service_waits_for_it_can_reach(name: str) -> None:
+    needed = SERVICES[name].get("depends_on", {})
+
+    for other in set(needed) & {"postgres", "temporal"}:
+        assert set(SERVICES[name]["networks"]) & set(SERVICES[other]["networks"])
+    if name.startswith(("worker-", "api-")):
+        assert set(SERVICES[name]["networks"]) & set(SERVICES["temporal"]["networks"])
+        if "secrets" in SERVICES[name]:
+            assert set(SERVICES[name]["networks"]) & set(SERVICES["postgres"]["networks"])
