@@ -84,10 +84,9 @@ def test_without_settings_it_names_the_variable() -> None:
 @pytest.mark.temporal
 def test_told_to_leave_while_it_starts_it_leaves(temporal: str) -> None:
     told_while_it_connects = """if True:
-        import asyncio, os, signal
+        import os, signal, sys
         from worker import process
-        from worker.roles import Role
-        from worker.settings import read_settings
+        from worker.__main__ import main
 
         connected = process.connected
 
@@ -96,7 +95,7 @@ def test_told_to_leave_while_it_starts_it_leaves(temporal: str) -> None:
             return await connected(*arguments)
 
         process.connected = told
-        asyncio.run(process.work([Role.ORCHESTRATOR], read_settings()))
+        sys.exit(main(["--role", "orchestrator"]))
         """
     environment = {"AIRLOCK_DATABASE_URL": "none", "AIRLOCK_TEMPORAL_ADDRESS": temporal, "PATH": os.environ["PATH"]}
 
