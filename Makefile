@@ -11,19 +11,20 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 # The system's own Python comes first: sandboxes run as a user of their own, who has to be able to read the interpreter
 define FIND_PYTHON
-for python in $(PYTHON) /usr/bin/python3 python3 python3.13 python3.12 python3.11; do \
+for python in $(or $(PYTHON),/usr/bin/python3 python3 python3.13 python3.12 python3.11); do \
     if $$python -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
         echo $$python; exit; \
     fi; \
 done; \
-echo "Airlock needs Python 3.11 or newer with venv, and found none (Debian, Ubuntu: apt install python3 python3-venv)." >&2; \
+echo "Airlock needs Python 3.11 or newer with venv, and $(or $(PYTHON),what is on the PATH) is none" \
+    "(Debian, Ubuntu: apt install python3 python3-venv)." >&2; \
 exit 1
 endef
 
 .PHONY: help setup demo up test nightly test-roles check format science aws lambda cluster images install-cluster scanner bench lock clean
 
 help:  ## List these commands
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 setup: $(VENV)/runtime.stamp  ## Make .venv with the airlock command, from hash-locked requirements
 
@@ -127,13 +128,16 @@ clean:  ## Remove what these commands have made
 	@rm -rf $(VENV) $(AWS_VENV) .airlock build/lambda .ruff_cache .import_linter_cache .hypothesis
 
 $(VENV)/runtime.stamp: requirements.lock pyproject.toml
+	@[ -w . ] || { echo "This directory cannot be written, and $(VENV) belongs into it: clone into one of your own." >&2; exit 1; }
 	@python=$$($(FIND_PYTHON)); \
 	[ -x $(BIN)/python ] || $$python -m venv $(VENV)
+	@echo "Installing requirements.lock into $(VENV): some 300 MB, a minute or so ..." >&2
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/runtime.stamp requirements-dev.lock
+	@echo "Installing requirements-dev.lock into $(VENV) ..." >&2
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.lock
 	@touch $@
 

@@ -39,7 +39,10 @@ def setup(
         bool, typer.Option("--grant", help="Give the users airlock_PROCESS of a Postgres their rights.")
     ] = False,
 ) -> None:
-    """Bring the database's tables and Temporal's search attributes up to date. Repeat it with every deployment."""
+    """Bring the database and Temporal up to date.
+
+    That is tables and search attributes. Repeat it with every deployment.
+    """
     settings = operator_settings()
     with _database_told():
         migrate(settings.database)

@@ -53,7 +53,10 @@ def install_cluster(
     image: Image = "airlock:local",
     kubeconfigs: Kubeconfigs = None,
 ) -> None:
-    """Put Airlock's objects on a cluster, and its workers where --secrets is given. Repeat it with every release."""
+    """Put Airlock's objects on a cluster.
+
+    And its workers, where --secrets is given. Repeat it with every release.
+    """
     kubectl = Kubectl(kubeconfig)
     namespace = _namespace_of_accounts(kubectl, overlay)
     folder = _folder()
@@ -80,7 +83,10 @@ def install_cluster(
 
 
 def uninstall_cluster(*, kubeconfig: Kubeconfig = None) -> None:
-    """Remove from the cluster all that install-cluster has put there, the pods of runs with it."""
+    """Remove Airlock's objects from a cluster.
+
+    All that install-cluster put there; the pods of runs go with it.
+    """
     folder = _folder()
     if not (folder / "kustomization.yaml").exists():
         raise Failed(f"Nothing was installed from here: there is no {folder}.", ExitCode.NOT_FOUND)

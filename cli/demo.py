@@ -37,7 +37,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo() -> None:
-    """Start everything, run the examples, show how each fares, and stop everything."""
+    """Start everything, run the examples, and stop everything."""
     tell("Starting Temporal, the API and the workers ...")
     with tempfile.TemporaryDirectory(prefix="airlock-demo-") as place, stack_failures():
         Path(place).chmod(0o711)  # a run's own user walks through to its environment
@@ -110,7 +110,8 @@ def _conclude(client: AirlockClient, row: Row) -> None:
 def _summarise(rows: list[Row]) -> None:
     def end(row: Row) -> str:
         if row.status is Status.COMPLETED:
-            return json.dumps(row.result.get("result"))
+            has_result = row.result.get("has_result")
+            return json.dumps(row.result["result"]) if has_result else "no result: a plain program returns none"
         return cause_line(part_of(row.report, "cause"))
 
     OUT.print()

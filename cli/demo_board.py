@@ -29,7 +29,6 @@ class Row:
     stage: Stage | None = None
     begun: list[Stage] = field(default_factory=list[Stage])
     cause: str | None = None
-    model: str = ""
     isolation: str = ""
     report: Json = field(default_factory=dict[str, object])
     result: Json = field(default_factory=dict[str, object])

@@ -51,7 +51,9 @@ def doctor(
     only: Annotated[str, typer.Option(help="Hostile scripts whose name has this in it, as `network/` has.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Look at this machine, and try every hostile script of the escape suite on each sandbox that it can offer.
+    """Prove the sandboxes that this machine can offer.
+
+    Looks at the machine, and tries every hostile script of the escape suite on each of them.
 
     Exit code 5: there is no sandbox here. 8: a sandbox does not hold.
     """

@@ -49,7 +49,10 @@ def image(
     node: Nodes = None,
     build_options: BuildOptions = "",
 ) -> None:
-    """Build the image of an environment, and print what the cluster file says of it: the digest, never a tag."""
+    """Build the image of an environment, for pods.
+
+    Prints what the cluster file has to say of it: the digest, never a tag.
+    """
     directory = operator_settings().environments
     known = load_environments(directory)
     for name in names or list(known):

@@ -67,7 +67,7 @@ def make(
     description: Description = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make a virtual environment from a requirements file, and offer it."""
+    """Make an environment from a requirements file, and offer it."""
     directory = operator_settings().environments
     python = _virtual_environment(directory / name, "--clear")
     tell(f"Installing {requirements} ...")

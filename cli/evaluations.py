@@ -87,7 +87,7 @@ def logs(
 
 
 def result(evaluation_id: EvaluationId, *, as_json: AsJson = False) -> None:
-    """Print the result: the script's own claim, and what vouches for it."""
+    """Print the result, which is a claim, and what vouches for it."""
     with connection() as client:
         answer = client.result(evaluation_id)
     print_json(answer) if as_json else OUT.print(presentation.result(answer))
@@ -141,7 +141,10 @@ def retry(evaluation_id: EvaluationId, *, as_json: AsJson = False) -> None:
 
 
 def delete(evaluation_id: EvaluationId, *, as_json: AsJson = False) -> None:
-    """Delete script, output and transcript of one that has ended. That it was, stays."""
+    """Delete script, output and transcript of an ended one.
+
+    That it was, stays.
+    """
     with connection() as client:
         client.delete(evaluation_id)
     if as_json:

@@ -23,7 +23,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def export(evaluation_id: EvaluationId, *, output: Output = None) -> None:
-    """Write record, script, result, output and transcript into one JSON file. Texts in it are the script's."""
+    """Write all that is kept of an evaluation into a JSON file.
+
+    That is record, script, result, output and transcript. Texts in it are the script's.
+    """
     with connection() as client:
         pieces = client.export(evaluation_id)
         if str(output) == "-":

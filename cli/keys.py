@@ -15,7 +15,7 @@ from storage.database import Database
 from storage.keys import ApiKeys, NewKey, Scope
 
 app = typer.Typer(
-    no_args_is_help=True, help="Make and revoke API keys (on the database that AIRLOCK_DATABASE_URL names)."
+    no_args_is_help=True, help="Make and revoke API keys. They are in the database that AIRLOCK_DATABASE_URL names."
 )
 
 

@@ -12,8 +12,9 @@ from cli import evaluations, export, models
 from cli.session import failures_told
 
 HELP = (
-    "Screen, run and watch evaluation scripts. Exit codes: 0 done, 1 ended otherwise, 2 usage, 3 refused, 4 not found, "
-    "5 unavailable, 6 the platform failed, 7 waits for approval, 8 a sandbox does not hold."
+    "Screen, run and watch evaluation scripts. Begin with `airlock up`, and in another terminal with "
+    "`airlock submit FILE --model gpt-4 --watch`. Exit codes: 0 done, 1 ended otherwise, 2 usage, 3 refused, "
+    "4 not found, 5 unavailable, 6 the platform failed, 7 waits for approval, 8 a sandbox does not hold."
 )
 
 

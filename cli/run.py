@@ -39,7 +39,10 @@ def run(
     timeout: Annotated[int, typer.Option(min=1, max=3600, help="Seconds of wall clock.")] = 60,
     as_json: AsJson = False,
 ) -> None:
-    """Run one script as a trial would, and show its output, its result, what it tried, and how it was isolated."""
+    """Run one script in the local sandbox, without a server.
+
+    It runs as in a trial. What it prints, returns and tries is shown, and how it was isolated.
+    """
     settings = operator_settings()
     if environment == "default":
         make_default(settings.environments)

@@ -35,7 +35,10 @@ def add_to(app: typer.Typer) -> None:
 def up(
     *, state: State = None, any_port: Annotated[bool, typer.Option(help="Do not try the usual ports.")] = False
 ) -> None:
-    """Start Temporal, the API and all workers, and keep them running until Ctrl-C."""
+    """Start everything here, and keep it running until Ctrl-C.
+
+    That is Temporal with its Web UI, the API and all workers. Address and key are in `.airlock/env` then.
+    """
     with stack_failures():
         run_until_stopped(_serve(state or operator_settings().state_dir, usual_ports=not any_port))
     tell("Everything is stopped.")

@@ -53,6 +53,13 @@ def test_every_answer_has_an_example_and_none_is_422(services: Services):
     assert "422" not in codes
 
 
+def test_every_group_of_routes_says_what_it_is_for(services: Services):
+    document = create_app(services).openapi()
+
+    used = {tag for path in document["paths"].values() for operation in path.values() for tag in operation["tags"]}
+    assert used == {tag["name"] for tag in document["tags"] if tag["description"]}
+
+
 def test_a_problem_is_described_as_problem_json(services: Services):
     responses = create_app(services).openapi()["paths"]["/api/v1/evaluations"]["post"]["responses"]
 
