@@ -43,8 +43,8 @@ def _note_mapped(place: str, directory: str, sizes: dict[tuple[int, int], int]) 
 
 def _mappings(place: str, directory: str) -> list[tuple[str, str, str, str]]:
     try:
-        with open(f"{place}/maps", encoding="utf-8", errors="replace") as file:
-            lines = [line.rstrip("\n").split(maxsplit=5) for line in file if line.endswith(" (deleted)\n")]
+        with open(f"{place}/maps", encoding="utf-8", errors="replace", newline="\n") as file:  # names may have a \r
+            lines = [line.removesuffix("\n").split(maxsplit=5) for line in file if line.endswith(" (deleted)\n")]
     except OSError:
         return []
     return [(line[0], line[2], line[3], line[4]) for line in lines if line[5].startswith(f"{directory}/")]

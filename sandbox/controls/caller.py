@@ -149,8 +149,9 @@ def threads_below(ancestor: int) -> int:
 
 
 def _link(path: str) -> str:
+    """Where a link leads, as text that can be told on: a name may be any bytes."""
     try:
-        return os.readlink(path)
+        return os.readlink(path.encode()).decode("utf-8", "replace")
     except OSError:
         return UNREADABLE
 

@@ -46,3 +46,14 @@ def test_a_pipe_has_no_path() -> None:
     os.close(reading)
     os.close(writing)
     assert path == f"/proc/self/fd/{reading}"
+
+
+def test_a_name_that_is_no_text_can_be_told_on(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"\xff\r\n")
+    odd.mkdir()
+    directory = os.open(odd, os.O_RDONLY)
+
+    path = Caller(OWN).directory(directory)
+
+    os.close(directory)
+    assert path == f"{tmp_path}/\ufffd\r\n"
