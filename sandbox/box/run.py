@@ -63,7 +63,7 @@ class Run:
     def serve(self) -> None:
         """Until the script has ended, for whatever reason, and everything that it started with it."""
         while not self._ended and self._script.pid not in self._reaper.statuses:
-            for descriptor, event in self._poll().poll(self._patience()):
+            for descriptor, event in self._ready_beside_calls(self._poll()):
                 self._attend(descriptor, event)
             self._reaper.collect()
             self._look_at_clock()
@@ -76,6 +76,21 @@ class Run:
         """Nobody listens any more: leave nothing behind."""
         self._reaper.collect_all(os.getpid())
         os._exit(1)
+
+    def _ready_beside_calls(self, poll: select.poll) -> list[tuple[int, int]]:
+        """What to attend to. While calls of the script are all that comes, and nothing is told of them, they are
+        answered here: a script waits for each of its opens, and nothing else has changed.
+        """
+        recorder, left = self._script.recorder, self._line.left
+        calls_alone = [(recorder.fileno(), select.POLLIN)]
+        while patience := self._patience():
+            ready = poll.poll(patience)
+            if ready != calls_alone:
+                return ready
+            recorder.serve_one()
+            if self._line.left != left:
+                break
+        return []
 
     def _poll(self) -> select.poll:
         """What is waited for now: a script that says more than is taken has to wait itself."""

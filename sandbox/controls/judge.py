@@ -16,7 +16,7 @@ from sandbox.controls.call_arguments import (
     THREAD,
 )
 from sandbox.controls.call_rules import CallRule
-from sandbox.controls.caller import UNREADABLE, Caller, descends_from, threads_below
+from sandbox.controls.caller import Caller, LastingCaller, descends_from, threads_below
 from sandbox.controls.notifications import Notification
 from sandbox.controls.wall_spec import WallSpec
 from sandbox.light import socket
@@ -58,11 +58,15 @@ class Judge:
     def __init__(self, script: int, spec: WallSpec, *, landlock_truncates: bool = True) -> None:
         """`landlock_truncates` is whether this kernel's Landlock knows the right to empty a file (ABI 3)."""
         self._script = script
+        self._script_itself = LastingCaller(script)
         self._landlock_truncates = landlock_truncates
         self._spec = spec
         self._runner = os.getpid()
-        self._writable = spec.write_roots
-        self._readable = (*spec.read_roots, *spec.exec_roots, *spec.write_roots)
+        self._writable = _Places(spec.write_roots)
+        self._to_write = _Places(spec.write_roots, spec.write_files)
+        self._to_read = _Places(
+            (*spec.read_roots, *spec.exec_roots, *spec.write_roots), (*spec.read_files, *spec.write_files)
+        )
         self._noted = frozenset(spec.noted)
         self._forks = 0
         self.started = False
@@ -79,7 +83,8 @@ class Judge:
 
     def judge(self, rule: CallRule, notification: Notification) -> Judgement:
         """What happens to this call. Whatever is not understood is refused."""
-        caller = Caller(notification.process)
+        is_script = self.started and notification.process == self._script
+        caller = self._script_itself if is_script else Caller(notification.process)
         if rule.name in _EMPTIES and not self._landlock_truncates:
             return Judgement(errno.EPERM, "write", self._paths(rule.name, caller, notification))
         special = self._special.get(rule.name)
@@ -98,14 +103,14 @@ class Judge:
         if flags & (_HOW_IT_OPENS | _TRUNCATE_ONLY) == _TRUNCATE_ONLY and rule.name in FLAGS:
             return Judgement(errno.EPERM, "write", path)  # empties a file, which old Landlocks take for reading
         if flags & OPEN_FOR_WRITING:
-            inside = _below(path, self._writable) or path in self._spec.write_files
+            inside = path in self._to_write
             return Judgement(None, "write", path, outside=not inside, expected=inside and not wanted)
-        inside = _below(path, self._readable) or path in self._spec.read_files or path in self._spec.write_files
+        inside = path in self._to_read
         return Judgement(None, "open", path, outside=not inside, expected=inside and not wanted)
 
     def _is_wanted(self, path: str) -> bool:
         """Whether a path names something below the scratch space that thieves look for."""
-        return _below(path, self._writable) and not self._noted.isdisjoint(path.split("/"))
+        return path in self._writable and not self._noted.isdisjoint(path.split("/"))
 
     def _open_flags(self, rule: CallRule, caller: Caller, notification: Notification) -> int:
         if rule.name == "openat2":
@@ -115,7 +120,7 @@ class Judge:
     def _change(self, rule: CallRule, caller: Caller, notification: Notification) -> Judgement:
         paths = self._paths(rule.name, caller, notification)
         ends = paths.split(" -> ")
-        inside = all(_below(path, self._writable) for path in ends)
+        inside = all(path in self._writable for path in ends)
         wanted = len(ends) > 1 and any(map(self._is_wanted, ends))  # under another name it could be read unnoticed
         refused = errno.EPERM if rule.action == "ask" and not inside else None  # a path may change: owners decide first
         return Judgement(refused, rule.kind, paths, outside=not inside, expected=inside and not wanted)
@@ -180,8 +185,15 @@ class Judge:
         return Judgement(errno.EPERM, rule.kind, f"{rule.name}({whom})")
 
 
-def _below(path: str, roots: tuple[str, ...]) -> bool:
-    return path != UNREADABLE and any(path == root or path.startswith(f"{root.rstrip('/')}/") for root in roots)
+class _Places:
+    """Directories with all below them, and files: asked about for each open, so that it has to be quick."""
+
+    def __init__(self, roots: tuple[str, ...], files: tuple[str, ...] = ()) -> None:
+        self._themselves = frozenset((*roots, *files))
+        self._below = tuple(f"{root.rstrip('/')}/" for root in roots)
+
+    def __contains__(self, path: str) -> bool:
+        return path.startswith(self._below) or path in self._themselves
 
 
 def _with_numbers(rule: CallRule, notification: Notification) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from sandbox.controls.caller import Caller
+from sandbox.controls.caller import UNREADABLE, Caller, LastingCaller
 
 OWN = os.getpid()
 
@@ -57,3 +60,28 @@ def test_a_name_that_is_no_text_can_be_told_on(tmp_path: Path) -> None:
 
     os.close(directory)
     assert path == f"{tmp_path}/\ufffd\r\n"
+
+
+@pytest.mark.parametrize("kind", [Caller, LastingCaller])
+def test_a_string_is_read_where_it_is_and_as_it_is_now(kind: type[Caller]) -> None:
+    text = ctypes.create_string_buffer(b"first", 16)
+    caller = kind(OWN)
+
+    first = caller.text_at(ctypes.addressof(text))
+    text.value = b"second"
+
+    assert (first, caller.text_at(ctypes.addressof(text))) == ("first", "second")
+    assert caller.text_at(1) == UNREADABLE
+
+
+def test_memory_that_stays_open_is_never_that_of_another_process() -> None:
+    command = [sys.executable, "-I", "-c", "import os; os.write(1, b'.'); os.read(0, 1)"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.read(1)
+        caller = LastingCaller(child.pid)
+        address = int(Path(f"/proc/{child.pid}/maps").read_text().split("-")[0], 16)
+        there = caller.bytes_at(address, 4)
+
+    assert len(there) == 4
+    assert caller.bytes_at(address, 4) == b""
