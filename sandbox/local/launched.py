@@ -94,8 +94,9 @@ async def end(launched: Launched, cgroup: RunCgroup | None, *, parting: bool = F
     try:
         async with asyncio.timeout(DEAD_WITHIN):
             await launched.ended()
+            await _gone(launched.runner, launched.runner_started)  # a launcher that is killed does not wait for it
     except TimeoutError:
-        if is_alive(launched.launcher, started):
+        if is_alive(launched.launcher, started) or is_alive(launched.runner, launched.runner_started):
             raise StopUnconfirmed("a process of the run does not die") from None
 
 
@@ -112,6 +113,11 @@ async def end_marked(marker: RunMarker, cgroup: RunCgroup | None) -> None:
         raise StopUnconfirmed(f"a process of {marker.run_id} does not die") from None
     if cgroup is not None:
         cgroup.kill()
+
+
+async def _gone(process: int, started: int) -> None:
+    while is_alive(process, started):  # noqa: ASYNC110 - the kernel is mute
+        await asyncio.sleep(LOOK_EVERY)
 
 
 def _kill(launcher: int, runner: int, cgroup: RunCgroup | None) -> None:
