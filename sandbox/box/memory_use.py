@@ -18,18 +18,24 @@ _STATISTICS = (
 )
 """Where version 2 tells what nobody shares with a file, and what is in memory alone, and where version 1 does."""
 _OWN_SHARES = ("Pss_Anon:", "Pss_Shmem:")
+_FEW_SOCKETS = 32
+"""An event loop has two."""
+_BUFFER = "/proc/sys/net/core/wmem_default"
+_USUAL_BUFFER = 212_992
 
 
 def uses_more_than(limit: int, ancestor: int, scratch: str) -> bool:
     """Whether all that comes from `ancestor` has more memory together.
 
     The first process of a container asks its control group, which knows every page once. Elsewhere what the processes
-    keep resident is added up, and only where that is too much, each page is divided among those who share it.
+    keep resident is added up, and only where that is too much, each page is divided among those who share it. What
+    waits in sockets nobody shows, so that more than a few of them count as full.
     """
     charged = charged_bytes(scratch) if ancestor == 1 else None
     if charged is not None:
         return charged - _own_anonymous() > limit
     processes = descendants(ancestor)
+    limit -= _held_by_sockets(processes)
     return sum(map(_resident, processes)) > limit and sum(map(_own_share, processes)) > limit
 
 
@@ -68,6 +74,30 @@ def _own_share(process: int) -> int:
     except (OSError, IndexError, ValueError):
         shares = []
     return sum(shares) if shares else _resident(process)
+
+
+def _held_by_sockets(processes: Iterable[int]) -> int:
+    """The most that can wait in them for readers who never come: half a buffer may be written past a full one."""
+    found = {link for process in processes for link in _open_in(process) if link.startswith("socket:")}
+    return max(0, len(found) - _FEW_SOCKETS) * _buffer_bytes() * 3 // 2
+
+
+def _open_in(process: int) -> list[str]:
+    """What its descriptors lead to; nothing where it is gone, or goes meanwhile."""
+    place = f"{place_of(process)}/fd"
+    try:
+        return [os.readlink(f"{place}/{each}") for each in os.listdir(place)]
+    except OSError:
+        return []
+
+
+def _buffer_bytes() -> int:
+    """What a socket's buffer takes: nobody may ask for a larger one."""
+    try:
+        with open(_BUFFER, encoding="ascii") as file:
+            return int(file.read())
+    except (OSError, ValueError):
+        return _USUAL_BUFFER
 
 
 def _own_anonymous() -> int:

@@ -33,6 +33,20 @@ for _ in range(4):
         time.sleep(60)
 time.sleep(60)
 """
+IN_SOCKETS = """
+import os, socket, time
+for _ in range(4): os.fork()
+kept = []
+while len(kept) < 240:
+    kept += socket.socketpair()
+    for each in kept[-2:]:
+        each.setblocking(False)
+        try:
+            while True: each.send(bytes(65536))
+        except BlockingIOError:
+            pass
+time.sleep(60)
+"""
 
 
 def no_group(*_: object) -> None:
@@ -63,6 +77,7 @@ async def test_the_isolation_says_what_bounds_memory(bench: Bench) -> None:
         "import os\nfor _ in range(2): os.fork()\n"
         + FIRST_THREAD_LEAVES.format(work="    x = [bytearray(1 << 20) for _ in range(50)]\n    time.sleep(60)\n"),
         SHARED,
+        IN_SOCKETS,
     ],
 )
 async def test_memory_is_bounded(bench: Bench, script: str) -> None:
