@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import JsonValue
 
 from api.authentication import authenticate
-from api.problems import Problem
+from api.problems import MAX_TEXT, Problem
 from api.services import services_of
 
 MAX_DEPTH = 32
@@ -20,6 +22,8 @@ MAX_DEPTH = 32
 MAX_VALUES = 50_000
 """In one body. Params of 64 KiB hold 32,000 at most; a megabyte of them would hold up everybody's requests."""
 MAX_INTEGER = 2**63 - 1
+MAX_STEP = 100
+"""Characters of a key, where a place is told."""
 _CONTENT_TYPE = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?', re.IGNORECASE)
 
 
@@ -63,8 +67,8 @@ async def _require_json(request: Request) -> None:
 def parse_json(body: bytes) -> JsonValue:
     """The value of a JSON text.
 
-    Raises Problem: not UTF-8, not JSON, a key that is there twice, NaN or an infinity, numbers that others would
-    round, NUL, half a surrogate pair, or more values or nesting than anybody needs.
+    Raises Problem, which names the place where there is one: not UTF-8, not JSON, a key that is there twice, NaN or an
+    infinity, numbers that others would round, NUL, half a surrogate pair, or more values or nesting than anybody needs.
     """
     try:
         text = body.decode("utf-8")
@@ -75,7 +79,7 @@ def parse_json(body: bytes) -> JsonValue:
         value = json.loads(
             text,
             object_pairs_hook=values.object,
-            parse_constant=_no_constant,
+            parse_constant=values.constant,
             parse_int=values.integer,
             parse_float=values.number,
         )
@@ -84,8 +88,22 @@ def parse_json(body: bytes) -> JsonValue:
     except ValueError as error:  # a JSONDecodeError says where, and never what
         where = f": {error}" if isinstance(error, json.JSONDecodeError) else ""
         raise Problem(400, "invalid_json", f"The body is not JSON{where}.") from None
-    _check_bounds(value)
+    _check(value)
     return value
+
+
+class _Unfit(NamedTuple):
+    """What stands for a value that is refused, until its place is known."""
+
+    code: str
+    told: str
+
+
+_TWICE = _Unfit("duplicate_key", "An object has the same key twice: readers would disagree about it.")
+_TOO_LONG = _Unfit("invalid_number", "An integer does not fit into 64 bits.")
+_TOO_LARGE = _Unfit("invalid_number", "A number is too large for a double.")
+_NUL = _Unfit("nul_character", "A text contains NUL.")
+_HALF = _Unfit("lone_surrogate", "A text contains half a surrogate pair.")
 
 
 class _Values:
@@ -94,25 +112,22 @@ class _Values:
     def __init__(self) -> None:
         self._left = MAX_VALUES
 
-    def object(self, pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    def object(self, pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue] | _Unfit:
         self._count()
         made = dict(pairs)
-        if len(made) != len(pairs):
-            raise Problem(400, "duplicate_key", "An object has the same key twice: readers would disagree about it.")
-        return made
+        return made if len(made) == len(pairs) else _TWICE
 
-    def integer(self, digits: str) -> int:
+    def integer(self, digits: str) -> int | _Unfit:
         self._count()
-        if len(digits) > 20 or abs(int(digits)) > MAX_INTEGER:
-            raise Problem(400, "invalid_number", "An integer does not fit into 64 bits.")
-        return int(digits)
+        return _TOO_LONG if len(digits) > 20 or abs(int(digits)) > MAX_INTEGER else int(digits)
 
-    def number(self, digits: str) -> float:
+    def number(self, digits: str) -> float | _Unfit:
         self._count()
         value = float(digits)
-        if value in {float("inf"), float("-inf")}:
-            raise Problem(400, "invalid_number", "A number is too large for a double.")
-        return value
+        return value if math.isfinite(value) else _TOO_LARGE
+
+    def constant(self, name: str) -> _Unfit:
+        return _Unfit("invalid_number", f"{name} is not a JSON number.")
 
     def _count(self) -> None:
         self._left -= 1
@@ -120,34 +135,54 @@ class _Values:
             raise _too_many()
 
 
-def _check_bounds(value: JsonValue) -> None:
-    waiting: list[tuple[JsonValue, int]] = [(value, 1)]
+class _Place(NamedTuple):
+    """Where a value stands, as a step from where its list or object stands."""
+
+    above: _Place | None
+    step: str | int
+
+
+def _check(value: JsonValue) -> None:
+    """Look at every value. Raises Problem for the first one that is refused."""
+    waiting: deque[tuple[JsonValue | _Unfit, int, _Place | None]] = deque([(value, 1, None)])
     left = MAX_VALUES
     while waiting:
-        part, depth = waiting.pop()
+        part, depth, place = waiting.popleft()
+        if isinstance(part, _Unfit):
+            raise _problem_at(place, part)
         if isinstance(part, str):
-            _check_text(part)
+            _check_text(part, place)
         elif isinstance(part, dict | list):
             if depth > MAX_DEPTH:
                 raise _too_deep()
             left -= len(part)
             if left < 0:
                 raise _too_many()
-            inner = [*part.keys(), *part.values()] if isinstance(part, dict) else part
-            waiting += [(each, depth + 1) for each in inner]
+            if isinstance(part, dict):
+                for key in part:  # before any place is told that has it in it
+                    _check_text(key, place)
+            inner = part.items() if isinstance(part, dict) else enumerate(part)
+            waiting.extend((each, depth + 1, _Place(place, step)) for step, each in inner)
 
 
-def _check_text(text: str) -> None:
+def _check_text(text: str, place: _Place | None) -> None:
     if "\0" in text:
-        raise Problem(400, "nul_character", "A text contains NUL.")
+        raise _problem_at(place, _NUL)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        raise Problem(400, "lone_surrogate", "A text contains half a surrogate pair.") from None
+        raise _problem_at(place, _HALF) from None
 
 
-def _no_constant(name: str) -> float:
-    raise Problem(400, "invalid_number", f"{name} is not a JSON number.")
+def _problem_at(place: _Place | None, unfit: _Unfit) -> Problem:
+    steps: list[JsonValue] = []
+    while place is not None:
+        steps.append(place.step if isinstance(place.step, int) else place.step[:MAX_STEP])
+        place = place.above
+    steps.reverse()
+    told: dict[str, JsonValue] = {"loc": ["body", *steps], "message": unfit.told, "type": unfit.code}
+    where = f"{'.'.join(map(str, steps))[:MAX_TEXT]}: " if steps else ""
+    return Problem(400, unfit.code, f"{where}{unfit.told}", errors=[told])
 
 
 def _too_deep() -> Problem:

@@ -37,10 +37,10 @@ class Refused(Exception):
 
 
 class Misconfigured(Exception):
-    """An address or a key with which no request can be made."""
+    """An address or a key with which no request can be made. Its text is one sentence."""
 
 
-_KEY = re.compile(r"[!-~]*")
+_VISIBLE = re.compile(r"[!-~]+")
 """What can stand in a header. An HTTP library that finds anything else there says so with the whole secret."""
 
 
@@ -57,14 +57,16 @@ class AirlockClient:
     """Speaks for one API key. Every method raises ServerAway and Refused, making one Misconfigured."""
 
     def __init__(self, url: str, api_key: str, transport: httpx.BaseTransport | None = None) -> None:
-        if not _KEY.fullmatch(api_key):
+        if api_key and not _VISIBLE.fullmatch(api_key):
             raise Misconfigured("AIRLOCK_API_KEY is no key: it has letters that no key has.")
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         try:
             self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, transport=transport)
         except httpx.InvalidURL as error:
             raise Misconfigured(f"AIRLOCK_URL is no address: {error}") from error
-        self.url = url
+        if self._http.base_url.scheme not in {"http", "https"}:
+            raise Misconfigured("AIRLOCK_URL is no address: it begins with neither http:// nor https://.")
+        self.url = str(self._http.base_url.copy_with(userinfo=b"")).rstrip("/")
 
     def __enter__(self) -> Self:
         return self
@@ -77,8 +79,13 @@ class AirlockClient:
     def submit(
         self, model_id: str, script: str, config: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> Json:
-        """Submit a script: what the 202 says. With the same key twice, the same evaluation."""
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        """Submit a script: what the 202 says. With the same key twice, the same evaluation.
+
+        Raises Misconfigured too: for an idempotency key that no request can carry.
+        """
+        if idempotency_key is not None and not _VISIBLE.fullmatch(idempotency_key):
+            raise Misconfigured("An idempotency key is one word of letters, digits and signs.")
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         body = {"model_id": model_id, "script": script, "config": dict(config)}
         return self._named(self._asked("POST", _EVALUATIONS, content=json.dumps(body), headers=_JSON | headers))
 
@@ -221,7 +228,7 @@ def _document(response: httpx.Response) -> Json:
     """The object in an answer; empty where there is none."""
     try:
         value: object = response.json() if response.content else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         value = {}
     return cast("Json", value) if isinstance(value, dict) else {}
 
@@ -248,6 +255,6 @@ def _events(lines: Iterator[str]) -> Generator[ServerEvent]:
 def _data(text: str) -> Json:
     try:
         value: object = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ServerAway("The stream holds something that is no event.") from error
     return cast("Json", value) if isinstance(value, dict) else {}

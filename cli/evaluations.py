@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
+import math
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -14,6 +13,7 @@ from cli import presentation
 from cli.client import AirlockClient, Json, ServerAway, parts_of
 from cli.exit_codes import ExitCode, exit_code_of
 from cli.following import follow, payload_of, status_in, status_named
+from cli.script_files import standard_input
 from cli.session import AsJson, EvaluationId, Failed, connection, tell
 from cli.terminal import OUT, print_json, untrusted
 from domain.lifecycle import Status, is_terminal
@@ -206,7 +206,7 @@ def _show_order(answer: Json, *, as_json: bool) -> None:
 def _read(script: str) -> str:
     """The text of a script. Raises Failed where it cannot be sent: what is not UTF-8 is never guessed at."""
     try:
-        source = sys.stdin.buffer if script == "-" else Path(script).open("rb")  # noqa: SIM115 - closed below
+        source = standard_input() if script == "-" else Path(script).open("rb")  # noqa: SIM115 - closed below
         with source:
             content = source.read(MAX_SCRIPT_BYTES + 1)
     except OSError as error:
@@ -224,7 +224,30 @@ def _config(file: Path | None) -> dict[str, Any]:
         return {}
     try:
         config = tomllib.loads(file.read_text("utf-8"))
-        json.dumps(config, allow_nan=False)  # TOML knows dates and infinities, and JSON does not
-    except (OSError, ValueError, TypeError) as error:
+        unsendable = _unsendable(config)
+    except OSError as error:
+        raise Failed(f"{file} cannot be read: {error.strerror}", ExitCode.USAGE) from error
+    except ValueError as error:
         raise Failed(f"{file} cannot be used: {error}", ExitCode.USAGE) from error
+    except RecursionError:
+        raise Failed(f"{file} cannot be used: it nests too deep", ExitCode.USAGE) from None
+    if unsendable is not None:
+        raise Failed(f"{file} cannot be used: {unsendable} is nothing that JSON has", ExitCode.USAGE)
     return config
+
+
+def _unsendable(value: object, place: str = "") -> str | None:
+    """Where there is what TOML has and JSON has not: a date, NaN or an infinity. None where there is nothing such."""
+    match value:
+        case dict():
+            steps = cast("dict[object, object]", value).items()
+        case list():
+            steps = enumerate(cast("list[object]", value))
+        case bool() | int() | str():
+            return None
+        case float() if math.isfinite(value):
+            return None
+        case _:
+            return place
+    found = (_unsendable(each, f"{place}.{step}" if place else str(step)) for step, each in steps)
+    return next(filter(None, found), None)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
@@ -33,16 +35,24 @@ def export(evaluation_id: EvaluationId, *, output: Output = None) -> None:
             for piece in pieces:
                 sys.stdout.buffer.write(piece)
             return
-        first = next(pieces)  # before a file is made: what is refused leaves none behind
+        first = next(pieces, b"")  # before a file is made: what is refused leaves none behind
         path = output or Path(f"{evaluation_id}.json")
         try:
             with open(path, "xb", opener=_private) as file:
-                file.write(first)
-                for piece in pieces:
-                    file.write(piece)
+                _fill(file, path, itertools.chain([first], pieces))
         except OSError as error:
             raise Failed(f"{path} cannot be written: {error.strerror}", ExitCode.USAGE) from error
     tell(f"{evaluation_id} is in {path}.")
+
+
+def _fill(file: BinaryIO, path: Path, pieces: Iterable[bytes]) -> None:
+    """Write the whole of it, or leave nothing that could be taken for the whole."""
+    try:
+        for piece in pieces:
+            file.write(piece)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _private(path: str, flags: int) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO, TextIO, cast
 
 from domain.limits import MAX_SCRIPT_BYTES
 
@@ -33,9 +35,9 @@ def files_of(paths: Sequence[str]) -> Iterator[str]:
 
 def content_of(name: str) -> bytes | str:
     """The bytes of a script (one more than it may have is enough to refuse it), or why they cannot be read."""
-    if name == STDIN:
-        return sys.stdin.buffer.read(MAX_SCRIPT_BYTES + 1)
     try:
+        if name == STDIN:
+            return standard_input().read(MAX_SCRIPT_BYTES + 1)
         descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK)  # what was a file may be a pipe by now
         with open(descriptor, "rb") as file:  # noqa: PTH123 - by its descriptor
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -43,6 +45,14 @@ def content_of(name: str) -> bytes | str:
             return file.read(MAX_SCRIPT_BYTES + 1)
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
+
+
+def standard_input() -> BinaryIO:
+    """What is piped in. Raises OSError where the program was started without any."""
+    stream = cast("TextIO | None", sys.stdin)
+    if stream is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return stream.buffer
 
 
 def _below(path: Path) -> list[str]:

@@ -100,6 +100,30 @@ async def test_our_own_words_about_bad_input_come_without_the_frameworks(client:
     assert told["errors"][0]["message"] in told["detail"]
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("NaN", "NaN is not a JSON number."),
+        ("-Infinity", "-Infinity is not a JSON number."),
+        ("1e999", "A number is too large for a double."),
+        ("1" * 30, "An integer does not fit into 64 bits."),
+        ('"a\\u0000"', "A text contains NUL."),
+        ('"\\ud800"', "A text contains half a surrogate pair."),
+        ('{"\\ud800": 1}', "A text contains half a surrogate pair."),
+        ('{"b": 1, "b": 2}', "An object has the same key twice: readers would disagree about it."),
+    ],
+)
+async def test_what_json_lets_through_is_refused_by_its_place(written: str, said: str, client: httpx.AsyncClient):
+    text = f'{{"model_id": "mock", "script": "1", "config": {{"params": {{"a": [1, {written}]}}}}}}'
+
+    problem = (await client.post(ROOT, content=text.encode(), headers=JSON)).json()
+
+    assert problem["detail"] == f"config.params.a.1: {said}"
+    assert problem["errors"] == [
+        {"loc": ["body", "config", "params", "a", 1], "message": said, "type": problem["code"]}
+    ]
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "application/json; charset=utf-16", "multipart/form-data", "a" * 1000])
 async def test_other_media_types_are_refused(kind: str, client: httpx.AsyncClient):
     answer = await client.post(ROOT, content=EXAMPLE, headers={"Content-Type": kind})

@@ -92,3 +92,20 @@ def test_events_are_read_with_their_cursors_and_comments_are_skipped() -> None:
 def test_an_event_that_is_none_ends_the_stream_as_a_failure() -> None:
     with pytest.raises(ServerAway):
         list(a_client(lambda _: a_stream("id: 1\ndata: {half\n\n")).events(EVALUATION))
+
+
+@pytest.mark.parametrize("url", ["", "airlock.test", "ftp://airlock.test", "file:///etc/passwd"])
+def test_an_address_that_is_none_is_said_before_anything_is_asked(url: str) -> None:
+    with pytest.raises(Misconfigured, match="AIRLOCK_URL"):
+        AirlockClient(url, "secret")
+
+
+def test_a_password_in_the_address_is_not_repeated() -> None:
+    def away(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    client = AirlockClient("http://me:hunter2@airlock.test", "secret", httpx.MockTransport(away))
+
+    with pytest.raises(ServerAway) as told:
+        client.models()
+    assert str(told.value) == "http://airlock.test cannot be reached: refused"

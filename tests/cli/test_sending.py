@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Airlock
+from tests.cli.conftest import ROOT, WITHIN, Airlock
 from tests.cli.scripted_server import Server, accepted
 from tests.cli.servers import EVALUATION
 
@@ -62,8 +64,8 @@ def test_standard_input_that_cannot_be_sent_is_said(
 
 @pytest.mark.parametrize(
     "config",
-    [b"day = 2026-11-27\n", b"timeout = inf\n", b"\xff\xfe", b"timeout = \n"],
-    ids=["date", "inf", "bytes", "half"],
+    [b"day = 2026-11-27\n", b"timeout = inf\n", b"\xff\xfe", b"timeout = \n", b"a = " + b"[" * 50_000],
+    ids=["date", "inf", "bytes", "half", "deep"],
 )
 def test_a_config_that_is_no_config_is_said_and_nothing_is_sent(
     server: Server, airlock: Airlock, tmp_path: Path, config: bytes
@@ -75,6 +77,35 @@ def test_a_config_that_is_no_config_is_said_and_nothing_is_sent(
     assert ran.returncode == 2
     assert ran.stderr.startswith(b"airlock: c.toml cannot be used")
     assert server.seen == []
+
+
+@pytest.mark.parametrize("value", ["nan", "-inf", "1979-05-27"])
+def test_what_json_cannot_say_is_named_by_its_place(airlock: Airlock, tmp_path: Path, value: str) -> None:
+    (tmp_path / "c.toml").write_text(f"[params]\na = [1, {{b = {value}}}]\n")
+
+    ran = airlock("submit", "-", "--model", "mock", "-c", "c.toml", stdin=b"print(1)\n")
+
+    assert ran.stderr == b"airlock: c.toml cannot be used: params.a.1.b is nothing that JSON has\n"
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a\nb", "ü"])
+def test_an_idempotency_key_that_no_request_can_carry_is_said_and_nothing_is_sent(
+    server: Server, airlock: Airlock, key: str
+) -> None:
+    ran = airlock("submit", "-", "--model", "mock", "--idempotency-key", key, stdin=b"print(1)\n")
+
+    assert (ran.returncode, ran.stderr.splitlines()[0].startswith(b"airlock: An idempotency key")) == (2, True)
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("command", [("submit", "-", "--model", "mock"), ("scan", "-")])
+def test_standard_input_that_is_closed_is_said(command: tuple[str, ...]) -> None:
+    words = " ".join((sys.executable, "-I", "-m", "cli", *command))
+
+    ran = subprocess.run(["sh", "-c", f"{words} <&-"], capture_output=True, cwd=ROOT, timeout=WITHIN, check=False)
+
+    assert ran.returncode != 0
+    assert b"cannot be read: Bad file descriptor" in ran.stdout + ran.stderr
 
 
 def test_an_empty_script_is_the_servers_to_refuse(server: Server, airlock: Airlock) -> None:
