@@ -83,6 +83,8 @@ def run_report(report: Json) -> RenderableType:
     facts.add_row(Text("outcome", "dim"), untrusted(_text(report.get("outcome"))))
     if report.get("message"):
         facts.add_row(Text("message", "dim"), untrusted(_text(report.get("message"))))
+    if report.get("outcome") == "completed" and not report.get("has_result"):
+        facts.add_row(Text("result", "dim"), "none: a program without `evaluate_model` returns none")
     facts.add_row(Text("isolation", "dim"), untrusted(f"level {isolation.get('level')}, {isolation.get('backend')}"))
     if part_of(report, "usage").get("output_truncated"):
         facts.add_row(Text("output", "dim"), "cut: there was more than its limit")

@@ -22,7 +22,7 @@ else:
     import airlock_runtime
 
 NAME = "script.py"
-_MAX_MESSAGE, _MAX_TRACEBACK = 1000, 4000
+_MAX_MESSAGE, _MAX_TRACEBACK, _MAX_PLACE = 1000, 4000, 200
 _RESERVE = [bytearray(4 << 20)]
 """Memory for the words of a script that has used up all the rest. Never touched, so that it costs nothing before."""
 
@@ -104,8 +104,8 @@ def _tell_result(value: Any) -> None:
     except RecursionError:
         airlock_runtime.send("unfit", b'{"deep": true, "message": "the result is nested too deeply"}')
     except (TypeError, ValueError, OverflowError) as error:
-        message = f"evaluate_model returned something that is not JSON: {_words_of(error)}"
-        airlock_runtime.send("unfit", _as_json({"message": message[:_MAX_MESSAGE]}).encode("ascii"))
+        message = f"evaluate_model returned something that is not JSON: {_words_of(error)}{_place_in(value)}"
+        airlock_runtime.send("unfit", _as_json({"message": _plain(message[:_MAX_MESSAGE])}).encode("ascii"))
     else:
         airlock_runtime.send("result", text.encode("ascii"))
 
@@ -117,13 +117,55 @@ def _as_json(value: Any) -> str:
     except ImportError:  # another build of Python
         import json
 
-        return json.dumps(value, allow_nan=False)
+        return json.dumps(value, allow_nan=False, default=_unknown)
     encode = make_encoder({}, _unknown, encode_basestring_ascii, None, ": ", ", ", False, False, False)  # noqa: FBT003
     return "".join(encode(value, 0))
 
 
 def _unknown(value: object) -> object:
-    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable{_instead_of(type(value))}")
+
+
+def _instead_of(kind: type) -> str:
+    """What an author most likely meant."""
+    if hasattr(kind, "__await__"):
+        return " (is an `await` missing?)"
+    if hasattr(kind, "__dataclass_fields__"):
+        return " (`dataclasses.asdict` makes it so)"
+    if hasattr(kind, "tolist"):
+        return " (`.tolist()` makes it so)"
+    if hasattr(kind, "isoformat"):
+        return " (`.isoformat()` makes it so)"
+    return " (a list is)" if hasattr(kind, "__next__") or issubclass(kind, (set, frozenset)) else ""
+
+
+def _place_in(value: object) -> str:
+    """Where in a result its first piece is that is not JSON, as Python writes it. Empty where that is all of it."""
+    place, seen = "", {id(value)}
+    while len(place) < _MAX_PLACE:
+        found = next(((at, piece) for at, piece in _pieces_of(value) if not _fits(piece)), None)
+        if found is None or not isinstance(found[0], (str, int)):
+            break
+        place += f"[{found[0]!r:.50}]"
+        value = found[1]
+        if id(value) in seen:
+            break
+        seen.add(id(value))
+    return place and f", at {place}"
+
+
+def _pieces_of(value: Any) -> list[tuple[object, object]]:
+    if issubclass(type(value), dict):
+        return [*value.items()]
+    return [*enumerate(value)] if issubclass(type(value), (list, tuple)) else []
+
+
+def _fits(value: object) -> bool:
+    try:
+        _as_json(value)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return False
+    return True
 
 
 def _tell_failure(error: BaseException, source: bytes) -> None:
@@ -134,13 +176,18 @@ def _tell_failure(error: BaseException, source: bytes) -> None:
     linecache.cache[NAME] = (len(source), None, lines, NAME)
     told = error.with_traceback(_below_us(error.__traceback__))
     try:
-        trace = "".join(traceback.format_exception(told, limit=-20))
+        trace = _plain("".join(traceback.format_exception(told, limit=-20))[-_MAX_TRACEBACK:])
     except BaseException:  # noqa: BLE001 - the script's own __str__ may do anything
         trace = type(error).__name__
-    message = f"{type(error).__name__}: {_words_of(error)}"
-    words = {"type": type(error).__name__[:100], "errno": _number_of(error), "message": message[:_MAX_MESSAGE]}
-    airlock_runtime.send("failed", _as_json({**words, "traceback": trace[-_MAX_TRACEBACK:]}).encode("ascii"))
-    sys.stderr.write(trace[-_MAX_TRACEBACK:])
+    message = _plain(f"{type(error).__name__}: {_words_of(error)}".removesuffix(": ")[:_MAX_MESSAGE])
+    words = {"type": type(error).__name__[:100], "errno": _number_of(error), "message": message}
+    airlock_runtime.send("failed", _as_json({**words, "traceback": trace}).encode("ascii"))
+    sys.stderr.write(trace)
+
+
+def _plain(text: str) -> str:
+    """Half a surrogate pair, as of a file's name that is not UTF-8, is no text that JSON could carry."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _below_us(trace: TracebackType | None) -> TracebackType | None:

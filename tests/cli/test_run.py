@@ -97,6 +97,8 @@ def test_a_flood_is_cut_and_said_to_be(run: Run) -> None:
         (b"def evaluate_model(model):\n  return {1}", 1, "invalid_result"),
         (b"\x00", 1, "source code"),
         (b"", 0, "completed"),
+        (b"def evaluateModel(model):\n  return 1", 0, "without `evaluate_model`"),
+        (b"evaluate_model = {'score': 1}", 0, "without `evaluate_model`"),
         (b"x = (", 1, "SyntaxError"),
         (b"\xff\xfe", 1, "SyntaxError"),
     ],

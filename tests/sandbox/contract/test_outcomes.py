@@ -77,6 +77,61 @@ async def test_an_exception_is_told_with_the_script_s_own_lines(bench: Bench) ->
     assert "airlock" not in report.traceback
 
 
+async def test_an_exception_s_words_arrive_though_they_are_no_unicode(bench: Bench) -> None:
+    report = await bench.run(EVALUATE + "raise ValueError('caf\\udce9 ' * 200)")
+
+    assert report.outcome is RunOutcome.EXCEPTION
+    assert report.message.startswith("ValueError: caf\\udce9 caf")
+    assert "line 2, in evaluate_model" in report.traceback
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "StopIteration"])
+async def test_an_exception_without_words_is_told_by_its_name(bench: Bench, error: str) -> None:
+    report = await bench.run(EVALUATE + f"raise {error}")
+
+    assert (report.outcome, report.message) == (RunOutcome.EXCEPTION, error)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (
+            "{'n': 1, 'rows': [{'ok': 1}, {'at': {1}}]}",
+            "Object of type set is not JSON serializable (a list is), at ['rows'][1]['at']",
+        ),
+        ("{'acc': [0.5, float('nan')]}", "Out of range float values are not JSON compliant, at ['acc'][1]"),
+        ("{'a': {('b', 1): 2}}", "keys must be str, int, float, bool or None, not tuple, at ['a']"),
+        (
+            "{'reply': model.agenerate('x')}",
+            "coroutine is not JSON serializable (is an `await` missing?), at ['reply']",
+        ),
+        ("(n for n in range(3))", "Object of type generator is not JSON serializable (a list is)"),
+        ("{'l': (lambda a: a.append(a) or a)([])}", "Circular reference detected, at ['l'][0]"),
+    ],
+)
+async def test_what_is_not_json_is_told_with_its_place(bench: Bench, value: str, words: str) -> None:
+    report = await bench.run(EVALUATE + f"return {value}")
+
+    assert report.outcome is RunOutcome.INVALID_RESULT
+    assert report.message.startswith("evaluate_model returned something that is not JSON: ")
+    assert report.message.endswith(words)
+
+
+async def test_a_hostile_result_is_not_walked_without_end(bench: Bench) -> None:
+    hostile = (
+        "class Odd(dict):\n"
+        "    def items(self):\n        raise RuntimeError\n"
+        "class Endless:\n"
+        "    def __getattr__(self, name):\n        raise RuntimeError\n"
+    )
+
+    odd = await bench.run(hostile + EVALUATE + "return [Odd(a={1}, b=Endless())]")
+    endless = await bench.run(hostile + EVALUATE + "return {'k' * 5000: Endless()}")
+
+    assert (odd.outcome, endless.outcome) == (RunOutcome.EXCEPTION, RunOutcome.INVALID_RESULT)
+    assert len(endless.message) < 400
+
+
 async def test_params_that_do_not_fit_are_told_without_lines_of_ours(bench: Bench) -> None:
     report = await bench.run("def evaluate_model(model, questions):\n    return 1", params={"question": 1})
 
