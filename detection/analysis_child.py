@@ -11,7 +11,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))  # -I leaves out th
 
 # The imports below are found only by the line above.
 from detection.bandit_opinion import Bandit
-from detection.child_protocol import Frame, serve
+from detection.child_protocol import Frame, at_most_more, serve
 from detection.hexora_opinion import Hexora
 from detection.notes import MAX_NOTES, note
 from detection.readable_texts import without_texts
@@ -20,6 +20,9 @@ from detection.script_analysis import Script, acceptable, own_notes
 
 CPU_SECONDS = 6
 """256 KiB take less than two."""
+SCORER_BYTES = 128 << 20
+"""On top of what the child has. The model unfolds names into one another, doubling at each step where a script says so,
+and ends the process where it gets no more. Scripts of 256 KiB that were not made for that take half."""
 RECURSION_LIMIT = 20_000
 """Bandit and the rules recurse over trees whose depth the quick checks have capped; memory is bounded by rlimit."""
 
@@ -31,12 +34,12 @@ def prepare(hello: Frame) -> Callable[[Frame], Frame]:
     _analyse(b"import os\nprint(os.path.join('warm', 'up'))\n", bandit, scorer)
 
     def answer(request: Frame) -> Frame:
-        return _analyse(base64.b64decode(request["source"]), bandit, scorer)
+        return _analyse(base64.b64decode(request["source"]), bandit, scorer if request["learned"] else None)
 
     return answer
 
 
-def _analyse(source: bytes, bandit: Bandit, scorer: Scorer) -> Frame:
+def _analyse(source: bytes, bandit: Bandit, scorer: Scorer | None) -> Frame:
     script = acceptable(source)
     if not isinstance(script, Script):
         return {"notes": [script], "bandit": [], "score": None}
@@ -48,16 +51,17 @@ def _analyse(source: bytes, bandit: Bandit, scorer: Scorer) -> Frame:
     return {
         "notes": notes[:MAX_NOTES],
         "bandit": [each._asdict() for each in opinions[:MAX_NOTES]],
-        "score": _score(script, scorer),
+        "score": None if scorer is None else _score(script, scorer),
     }
 
 
 def _score(script: Script, scorer: Scorer) -> float | None:
     """The score, without the texts where it would be a finding: what prompts ask about is not what a script does."""
-    whole = scorer.score(script.source)
-    if whole is None or whole < THRESHOLD:
-        return whole
-    rest = scorer.score(without_texts(script))
+    with at_most_more(SCORER_BYTES):
+        whole = scorer.score(script.source)
+        if whole is None or whole < THRESHOLD:
+            return whole
+        rest = scorer.score(without_texts(script))
     return whole if rest is None else min(whole, rest)
 
 

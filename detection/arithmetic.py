@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from detection.decoders import MAX_TEXT, PURE_FUNCTIONS
+from detection.node_kinds import TEXTS
 
 MAX_ITEMS = 100_000
 MAX_BITS = 4096
@@ -88,7 +89,7 @@ def _formatted(template: Any, values: Any) -> str:
 
 def bounded(value: Any) -> Any:
     """The value, if it is of a size that anybody needs. Raises Unknown."""
-    if isinstance(value, str | bytes) and len(value) > MAX_TEXT:
+    if isinstance(value, TEXTS) and len(value) > MAX_TEXT:
         raise Unknown
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
         raise Unknown

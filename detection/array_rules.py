@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from detection.node_kinds import SEQUENCES
 from detection.notes import Note, note_at
 from detection.resolving import Resolver
 
@@ -21,7 +22,7 @@ def view_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     if not node.args or not shapes or any(0 in resolver.integers(each) for each in strides):
         return
     own = _size(node.args[0], resolver)
-    parts = shapes[0].elts if isinstance(shapes[0], ast.Tuple | ast.List) else shapes[:1]
+    parts = shapes[0].elts if isinstance(shapes[0], SEQUENCES) else shapes[:1]
     shown = max((number for each in parts for number in resolver.integers(each)), default=0)
     if own and shown > own * MAX_RATIO:
         yield note_at("native_code", node, evidence="as_strided")

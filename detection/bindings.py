@@ -10,6 +10,8 @@ import ast
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
+from detection.node_kinds import CALLABLES, ITERATIONS, PLAIN_ASSIGNMENTS, SCOPES, SEQUENCES, TARGETS
+
 Place = tuple[int, int]
 _Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
 _MODULE = 0
@@ -27,7 +29,7 @@ class Bindings:
         self._classes: dict[str, int | None] = {}
         self._functions: dict[str, ast.FunctionDef | ast.Lambda | None] = {}
         self._values: dict[tuple[int, str], list[tuple[Place, ast.expr | None]]] = {}
-        self._lay_out([node for node in nodes if isinstance(node, _Scope)])
+        self._lay_out([node for node in nodes if isinstance(node, SCOPES)])
         for node in nodes:
             for target, place, value in _assignments(node):
                 self._bind(target, place, value)
@@ -94,7 +96,7 @@ class Bindings:
         self._scopes.append(scope)
 
     def _bind(self, target: ast.expr | ast.arg, place: Place, value: ast.expr | None) -> None:
-        if isinstance(target, ast.Name | ast.arg):
+        if isinstance(target, TARGETS):
             name = target.id if isinstance(target, ast.Name) else target.arg
             scope = self._scope_at((target.lineno, target.col_offset))
             self._values.setdefault((scope, name), []).append((place, value))
@@ -102,8 +104,8 @@ class Bindings:
                 self._functions[name] = None if name in self._functions else value
         elif isinstance(target, ast.Starred):
             self._bind(target.value, place, None)
-        elif isinstance(target, ast.Tuple | ast.List):
-            parts = value.elts if isinstance(value, ast.Tuple | ast.List) else []
+        elif isinstance(target, SEQUENCES):
+            parts = value.elts if isinstance(value, SEQUENCES) else []
             matching = len(parts) == len(target.elts) and not any(isinstance(p, ast.Starred) for p in parts)
             for number, each in enumerate(target.elts):
                 self._bind(each, place, parts[number] if matching else None)
@@ -114,13 +116,13 @@ def _assignments(node: ast.AST) -> Iterator[tuple[ast.expr | ast.arg, Place, ast
     if isinstance(node, ast.Assign):
         for target in node.targets:
             yield target, _end(node), node.value
-    elif isinstance(node, ast.AnnAssign | ast.NamedExpr):
+    elif isinstance(node, PLAIN_ASSIGNMENTS):
         yield node.target, _end(node), node.value
     elif isinstance(node, ast.AugAssign):
         yield node.target, _end(node), _sum(node)
-    elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+    elif isinstance(node, ITERATIONS):
         yield node.target, (node.target.lineno, node.target.col_offset), None
-    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+    elif isinstance(node, CALLABLES):
         yield from _parameters(node.args)
 
 

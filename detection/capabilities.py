@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from detection.arguments import argument_texts
+from detection.node_kinds import TEXTS
 from detection.notes import Note, note, note_at
 from detection.origins import origin
 from detection.reaching import is_made_from_answers, reached_from
@@ -153,7 +154,7 @@ def _is_framed(call: ast.Call, resolver: Resolver) -> bool:
 def _says_score(call: ast.Call, resolver: Resolver | None = None) -> bool:
     """A literal that looks like a record of results, in the call or, with a resolver, in what flows into it."""
     for part in within(call) if resolver is None else reached_from(call, resolver):
-        if isinstance(part, ast.Constant) and isinstance(part.value, str | bytes) and _is_record(part.value):
+        if isinstance(part, ast.Constant) and isinstance(part.value, TEXTS) and _is_record(part.value):
             return True
         if isinstance(part, ast.Dict) and any(isinstance(k, ast.Constant) and k.value in _RECORD for k in part.keys):
             return True

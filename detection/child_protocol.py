@@ -8,13 +8,15 @@ import os
 import resource
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 HEADER = struct.Struct(">I")
 MAX_FRAME_BYTES = 4 * 1024 * 1024
-MEMORY_BYTES = 768 << 20
-"""Address space of a child: a script of 256 KiB needs about a third of it."""
+MEMORY_BYTES = 448 << 20
+"""Address space of a child: a script of 256 KiB needs about half of it."""
 RETIRE_ABOVE_KIB = 300 << 10
 """A child whose memory peaked above this asks to be replaced: its heap would not shrink again."""
 
@@ -70,6 +72,18 @@ def _answer_or_failure(answer: Callable[[Frame], Frame], request: Frame) -> Fram
 def _send(outgoing: BinaryIO, frame: Frame) -> None:
     outgoing.write(pack(frame))
     outgoing.flush()
+
+
+@contextmanager
+def at_most_more(size: int) -> Generator[None]:
+    """While this is entered the process may take `size` bytes of address space more than it has."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = int(Path("/proc/self/statm").read_bytes().split()[0]) * resource.getpagesize() + size
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if soft == resource.RLIM_INFINITY else min(wanted, soft), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _bound_resources() -> None:

@@ -6,6 +6,7 @@ import ast
 from collections import deque
 from collections.abc import Iterator
 
+from detection.node_kinds import CALLS_AND_ITEMS
 from detection.origins import origin
 from detection.resolving import Resolver
 from detection.sources import callee
@@ -45,7 +46,7 @@ def carries_credential(node: ast.expr, resolver: Resolver) -> bool:
         if not waiting:
             return False
         part = waiting.popleft()
-        if isinstance(part, ast.Call | ast.Subscript) and _reads_credential(part, resolver):
+        if isinstance(part, CALLS_AND_ITEMS) and _reads_credential(part, resolver):
             return True
         waiting += _told_by(part)
         for key in _keys(part):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from detection.decoders import DECODERS, MAX_TEXT, DecodeRefused
+from detection.node_kinds import TEXTS
 from detection.quick_checks import parse
 from detection.resolving import Resolver
 from detection.syntax_tree import next_level
@@ -34,7 +35,7 @@ def encoded_constants(nodes: Sequence[ast.AST]) -> Iterator[tuple[ast.expr, str]
     """Literals that are base64 or hex of readable text, with that text."""
     candidates = 0
     for node in nodes:
-        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and len(node.value) >= MIN_ENCODED:
+        if isinstance(node, ast.Constant) and isinstance(node.value, TEXTS) and len(node.value) >= MIN_ENCODED:
             candidates += 1
             if candidates > MAX_CANDIDATES:
                 return

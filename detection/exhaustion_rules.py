@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from detection.local_names import own_nodes
+from detection.node_kinds import DEFINITIONS, TEXTS
 from detection.notes import Note, note_at
 from detection.patch_rules import is_own_function
 from detection.reaching import ASKING
@@ -189,7 +190,7 @@ def _breaks(body: list[ast.stmt]) -> bool:
         inner += [each for case in getattr(statement, "cases", []) for each in case.body]
         if isinstance(statement, ast.For | ast.While | ast.AsyncFor):
             inner = [each for each in inner if not isinstance(each, ast.Break)]
-        if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and _breaks(inner):
+        if not isinstance(statement, DEFINITIONS) and _breaks(inner):
             return True
     return False
 
@@ -202,7 +203,7 @@ def _adds(node: ast.AST) -> bool:
 
 
 def _is_literal(node: ast.expr) -> bool:
-    return isinstance(node, ast.List) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))
+    return isinstance(node, ast.List) or (isinstance(node, ast.Constant) and isinstance(node.value, TEXTS))
 
 
 def _is_tower(node: ast.BinOp) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, cast
 from detection.arithmetic import COMPARISONS, MAX_ITEMS, Unknown, bounded, combined
 from detection.bindings import Bindings
 from detection.decoders import CONSTANTS, DECODERS, PURE_FUNCTIONS, REDUCERS, DecodeRefused
+from detection.node_kinds import PLAIN_VALUES, TEXTS
 from detection.small_functions import Unreadable, returned
 from detection.text_methods import METHODS, PLAIN_METHODS
 
@@ -79,7 +80,7 @@ class Folder:
     def fold(self, node: ast.expr) -> Folded | None:
         """The value of `node`, None where it cannot be known."""
         if isinstance(node, ast.Constant):
-            return node.value if isinstance(node.value, str | bytes | int) else None
+            return node.value if isinstance(node.value, PLAIN_VALUES) else None
         key = id(node)
         if key not in self._known:
             try:
@@ -279,7 +280,7 @@ class Folder:
         values, keywords = self._arguments(node, local), self._keywords(node, local)
         if name in METHODS and isinstance(owner, str | bytes | int | dict):
             return METHODS[name](owner, *values, **keywords)
-        if not isinstance(owner, str | bytes):
+        if not isinstance(owner, TEXTS):
             raise Unknown
         return getattr(owner, name)(*values)
 
@@ -317,7 +318,7 @@ class Folder:
 
 def _weight(value: Any) -> int:
     """What a value takes, in characters."""
-    if isinstance(value, str | bytes):
+    if isinstance(value, TEXTS):
         return len(value)
     return ITEM * len(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else 0
 

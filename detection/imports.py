@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from detection.names import IMPORTS, MODULE_NAMES, refusal
+from detection.node_kinds import IMPORT_STATEMENTS
 from detection.notes import Note, note_at
 
 Place = tuple[int, int]
@@ -26,7 +27,7 @@ class Imports:
     @classmethod
     def of(cls, nodes: Sequence[ast.AST]) -> Self:
         """The import statements among all nodes of a tree."""
-        return cls([node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)])
+        return cls([node for node in nodes if isinstance(node, IMPORT_STATEMENTS)])
 
     def see_try(self, node: ast.Try | ast.TryStar) -> None:
         """Remember a `try` that catches ImportError."""
@@ -115,7 +116,7 @@ def _unneeded_handlers(node: ast.Try | ast.TryStar, available: frozenset[str]) -
 
 
 def _statement_modules(statement: ast.stmt) -> list[str]:
-    return _modules(statement) if isinstance(statement, ast.Import | ast.ImportFrom) else []
+    return _modules(statement) if isinstance(statement, IMPORT_STATEMENTS) else []
 
 
 def _modules(node: ast.Import | ast.ImportFrom) -> list[str]:

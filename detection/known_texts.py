@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any, cast
 
 from detection.folding import Folder
+from detection.node_kinds import SEQUENCES
 from detection.sources import Sources, callee
 
 MAX_TEXTS = 500
@@ -129,7 +130,7 @@ class Texts:
 
     def _joined_by(self, by: ast.expr, parts: ast.expr) -> Iterator[str | None]:
         between = self._folder.text(by)
-        if between is None or not isinstance(parts, ast.Tuple | ast.List):
+        if between is None or not isinstance(parts, SEQUENCES):
             yield None
         else:
             yield from self._joined(parts.elts, between)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
+from detection.node_kinds import CALLABLES, COMPREHENSIONS, DEFINITIONS, NAMESPACES
 from detection.syntax_tree import next_level
 
 Place = tuple[int, int]
@@ -20,15 +21,38 @@ def local_spans(nodes: Iterable[ast.AST], names: frozenset[str]) -> dict[str, li
     A local variable never falls back to the builtin. A module's variable does (before it is assigned, or when it never
     is), so those do not count.
     """
+    bound = sorted(_places_of(nodes, names))
+    if not bound:
+        return {}
     spans: dict[str, list[Span]] = {}
     for node in nodes:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            for name in _bound_in_function(node) & names:
+        if isinstance(node, CALLABLES):
+            for name in _bound_in_function(node) & names if _holds_any(node, bound) else ():
                 spans.setdefault(name, []).append(_body_span(node))
-        elif isinstance(node, ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp):
-            for name in _bound_in_comprehension(node) & names:
+        elif isinstance(node, COMPREHENSIONS):
+            for name in _bound_in_comprehension(node) & names if _holds_any(node, bound) else ():
                 spans.setdefault(name, []).extend(_comprehension_spans(node))
     return {name: _merged(several) for name, several in spans.items()}
+
+
+def _places_of(nodes: Iterable[ast.AST], names: frozenset[str]) -> Iterator[Place]:
+    """Where something binds one of `names`."""
+    for node in nodes:
+        if isinstance(node, ast.Name):
+            if node.id in names and isinstance(node.ctx, ast.Store):
+                yield node.lineno, node.col_offset
+        elif isinstance(node, ast.arg):
+            if node.arg in names:
+                yield node.lineno, node.col_offset
+        elif isinstance(node, DEFINITIONS) and node.name in names:
+            yield node.lineno, node.col_offset
+
+
+def _holds_any(node: _Function | _Comprehension, places: list[Place]) -> bool:
+    """Whether one of some sorted places lies in `node`."""
+    start, end = _span(node, node)
+    after = bisect_left(places, start)
+    return after < len(places) and places[after] < end
 
 
 def is_local(node: ast.Name, spans: dict[str, list[Span]]) -> bool:
@@ -59,7 +83,7 @@ def _bound_in_function(node: _Function) -> set[str]:
     for inner in own_nodes(node.body):
         if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Store):
             bound.add(inner.id)
-        elif isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        elif isinstance(inner, DEFINITIONS):
             bound.add(inner.name)
         elif isinstance(inner, ast.Global | ast.Nonlocal):
             handed_on.update(inner.names)
@@ -72,7 +96,7 @@ def own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
     while waiting:
         node = waiting.pop()
         yield node
-        if not isinstance(node, _Function | ast.ClassDef | _Comprehension):
+        if node.__class__ not in NAMESPACES:
             waiting += next_level([node])
 
 

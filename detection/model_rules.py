@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from detection.credential_flow import carries_credential
 from detection.local_names import own_nodes
 from detection.name_walk import ENTRY_POINT
+from detection.node_kinds import FUNCTIONS, MEMBERS_AND_ITEMS
 from detection.notes import Note, note_at
 from detection.resolving import Resolver
 from detection.sources import callee
@@ -51,7 +52,7 @@ def _written(nodes: Sequence[ast.AST]) -> Iterator[ast.expr]:
 def _results(nodes: Sequence[ast.AST]) -> Iterator[ast.expr]:
     """What `evaluate_model` returns."""
     for function in nodes:
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and function.name == ENTRY_POINT:
+        if isinstance(function, FUNCTIONS) and function.name == ENTRY_POINT:
             for part in own_nodes(function.body):
                 if isinstance(part, ast.Return) and part.value is not None:
                     yield part.value
@@ -85,7 +86,7 @@ def model_notes(nodes: Sequence[ast.AST]) -> Iterator[Note]:
     """Everything that is to be said about the first parameter of `evaluate_model`, in that function."""
     seen: set[int] = set()
     for function in nodes:
-        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) or function.name != ENTRY_POINT:
+        if not isinstance(function, FUNCTIONS) or function.name != ENTRY_POINT:
             continue
         parameters = [*function.args.posonlyargs, *function.args.args]
         if parameters and id(function) not in seen:
@@ -111,7 +112,7 @@ def _notes(node: ast.AST, model: str) -> Iterator[Note]:
 
 
 def _begins_with(node: ast.expr, model: str) -> bool:
-    while isinstance(node, ast.Attribute | ast.Subscript):
+    while isinstance(node, MEMBERS_AND_ITEMS):
         node = node.value
     return _is_named(node, model) or _is_class_of(node, model)
 

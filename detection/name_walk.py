@@ -17,6 +17,7 @@ from detection.names import (
     MODULE_NAMES,
     PATCHED_MODULES,
 )
+from detection.node_kinds import SEQUENCES, TEXTS
 from detection.notes import Note, note, note_at
 from detection.syntax_tree import next_level
 
@@ -50,6 +51,8 @@ class NameWalk:
         self.nodes: list[ast.AST] = []
         self._notes: list[Note] = []
         self._builtins: list[ast.Name] = []
+        self._rebinds = False
+        """Whether something in the script is called like one of the exec family."""
         self._members: list[ast.Attribute] = []
         self._patches: list[ast.Attribute] = []
         self._harmless: set[int] = set()
@@ -75,7 +78,7 @@ class NameWalk:
         yield from self._notes
         yield from self.imports.notes()
         aliases = self.imports.meanings()
-        spans = local_spans(self.nodes, _BUILTIN_FAMILY) if self._builtins else {}
+        spans = local_spans(self.nodes, _BUILTIN_FAMILY) if self._builtins and self._rebinds else {}
         for name in self._builtins:
             imported = name.id == "compile" and name.id in aliases  # `from re import compile`: harmless by itself
             if id(name) not in self._harmless and not is_local(name, spans) and not imported:
@@ -97,13 +100,15 @@ class NameWalk:
         self.names.add(node.id)
         if node.id == ENTRY_POINT and isinstance(node.ctx, ast.Store):
             self.bound_names.add(node.id)
-        rule = BUILTIN_NAMES.get(node.id)
-        if rule is None:
+        if node.id not in BUILTIN_NAMES:
             return
+        rule = BUILTIN_NAMES[node.id]
         if rule != "dynamic_code":
             self._notes.append(note_at(rule, node, evidence=node.id))
         elif isinstance(node.ctx, ast.Load):
             self._builtins.append(node)
+        else:
+            self._rebinds = True
 
     def _look_at_attribute(self, node: ast.Attribute) -> None:
         self.names.add(node.attr)
@@ -134,7 +139,7 @@ class NameWalk:
 
     def _look_at_constant(self, node: ast.Constant) -> None:
         value = node.value
-        if isinstance(value, str | bytes):
+        if isinstance(value, TEXTS):
             if len(value) > MAX_CONSTANT_BYTES:
                 self._notes.append(note_at("huge_constant", node, detail=f"{len(value)} characters"))
         elif isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
@@ -146,6 +151,13 @@ class NameWalk:
 
     def _look_at_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         self.bound_names.add(node.name)
+        self._rebinds = self._rebinds or node.name in _BUILTIN_FAMILY
+
+    def _look_at_class(self, node: ast.ClassDef) -> None:
+        self._rebinds = self._rebinds or node.name in _BUILTIN_FAMILY
+
+    def _look_at_parameter(self, node: ast.arg) -> None:
+        self._rebinds = self._rebinds or node.arg in _BUILTIN_FAMILY
 
     def _look_at_assignment(self, node: ast.Assign) -> None:
         if isinstance(node.value, ast.Constant) and node.value.value is None:
@@ -184,6 +196,8 @@ class NameWalk:
         ast.ImportFrom: _look_at_import,
         ast.FunctionDef: _look_at_function,
         ast.AsyncFunctionDef: _look_at_function,
+        ast.ClassDef: _look_at_class,
+        ast.arg: _look_at_parameter,
         ast.Assign: _look_at_assignment,
         ast.MatchClass: _look_at_pattern,
         ast.Try: _look_at_try,
@@ -201,5 +215,5 @@ def _modules_of(node: ast.expr, aliases: Aliases) -> frozenset[str]:
 
 
 def _is_own_interpreter(argument: ast.expr) -> bool:
-    first = argument.elts[0] if isinstance(argument, ast.List | ast.Tuple) and argument.elts else argument
+    first = argument.elts[0] if isinstance(argument, SEQUENCES) and argument.elts else argument
     return isinstance(first, ast.Attribute) and first.attr == "executable"

@@ -6,6 +6,7 @@ Names are compared after parsing, so escapes, look-alike letters, comments and s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 from detection.library_reach import WHOLE_MODULES
@@ -126,6 +127,7 @@ IMPORTS = WHOLE_MODULES
 """Modules whose import alone is a finding."""
 
 
+@lru_cache(maxsize=4096)
 def refusal(module: str) -> str:
     """The rule by which importing `module`, or what it lies in, is a finding; empty where there is none."""
     parts = module.split(".")

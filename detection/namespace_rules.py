@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
+from detection.node_kinds import NAMED, NAMES_AND_MEMBERS
 from detection.notes import Note, note_at
 from detection.resolving import Meanings, Resolver
 from detection.spelling import is_spelled
@@ -24,7 +25,7 @@ def namespace_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[No
     explained = _explained(nodes)
     told: set[str] = set()
     for node in nodes:
-        if not isinstance(node, ast.Attribute | ast.Name | ast.Call) or id(node) in explained:
+        if not isinstance(node, NAMED) or id(node) in explained:
             continue
         if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
             continue
@@ -70,7 +71,7 @@ def _explained(nodes: Sequence[ast.AST]) -> set[int]:
                 explained.add(id(node.value))
         elif isinstance(node, ast.Compare):
             explained.update(id(each) for each in node.comparators)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+        elif isinstance(node, ast.Call) and isinstance(node.func, NAMES_AND_MEMBERS):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
             if (isinstance(node.func, ast.Attribute) and name in _PATCHES) or name in _PATCHES - {"dict", "object"}:
                 explained.update(id(argument) for argument in node.args)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from detection.node_kinds import NAMED
 from detection.origin_names import ORIGINS
 from detection.reaching import asks_model, reached_from
 from detection.resolving import Resolver
@@ -36,7 +37,7 @@ def _origin(node: ast.expr, resolver: Resolver) -> Origin:
                 texts[part.value] = None
             elif isinstance(part.value, bytes):
                 data[part.value] = None
-        elif isinstance(part, ast.Name | ast.Attribute | ast.Call):
+        elif isinstance(part, NAMED):
             kinds.update(_kinds(part, resolver))
     return Origin(frozenset(kinds), tuple(texts), tuple(data))
 

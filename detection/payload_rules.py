@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from detection.arguments import argument_texts
 from detection.disguises import decoded
 from detection.names import IMPORTS, MODULE_NAMES
+from detection.node_kinds import SUMS_AND_CALLS, TEXTS
 from detection.notes import Note, note_at
 from detection.origins import origin
 from detection.reaching import reached_from
@@ -36,7 +37,7 @@ def pickled_code(nodes: Sequence[ast.AST]) -> Iterator[Note]:
     """Literals that are pickles which call something, as they stand or encoded."""
     for node in nodes:
         value = node.value if isinstance(node, ast.Constant) else None
-        if isinstance(value, str | bytes) and any(map(is_pickled_call, _candidates(value))):
+        if isinstance(value, TEXTS) and any(map(is_pickled_call, _candidates(value))):
             yield note_at("unpickles_literal", node, evidence="a pickle that calls something")
 
 
@@ -80,7 +81,7 @@ def factory_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
 def _put_together(node: ast.expr, resolver: Resolver) -> Iterator[str]:
     """Texts in a value that are not written in one piece."""
     for part in reached_from(node, resolver):
-        if isinstance(part, ast.BinOp | ast.Call | ast.JoinedStr):
+        if isinstance(part, SUMS_AND_CALLS):
             yield from argument_texts([part], resolver)
             yield resolver.folder.text(part) or template(part, resolver)
 

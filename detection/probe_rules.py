@@ -9,6 +9,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 
+from detection.node_kinds import CALLS_AND_MEMBERS, COMPARED, CONDITIONS
 from detection.notes import Note, note_at
 from detection.origin_names import PROBES
 from detection.reaching import MODEL, asks_model, reached_from
@@ -59,7 +60,7 @@ def probe_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]:
 def _tests(nodes: Sequence[ast.AST]) -> Iterator[ast.expr]:
     """Every condition of a script."""
     for node in nodes:
-        if isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
+        if isinstance(node, CONDITIONS):
             yield node.test
         elif isinstance(node, ast.comprehension):
             yield from node.ifs
@@ -67,19 +68,19 @@ def _tests(nodes: Sequence[ast.AST]) -> Iterator[ast.expr]:
             yield node.subject
         elif isinstance(node, ast.BoolOp):
             yield from node.values[:-1]
-        elif isinstance(node, ast.Return) and isinstance(node.value, ast.Compare | ast.BoolOp):
+        elif isinstance(node, ast.Return) and isinstance(node.value, COMPARED):
             yield node.value
 
 
 def _probed(test: ast.expr, resolver: Resolver) -> Iterator[str]:
     """The kinds of things that a condition asks for, directly or by a name."""
     for part in within(test, 200):
-        if isinstance(part, ast.Call | ast.Attribute):
+        if isinstance(part, CALLS_AND_MEMBERS):
             yield from _kinds(part, resolver)
         elif isinstance(part, ast.Name):
             for source in resolver.sources.of.get(part.id, [])[:8]:
                 for inner in within(source, 50):
-                    if isinstance(inner, ast.Call | ast.Attribute):
+                    if isinstance(inner, CALLS_AND_MEMBERS):
                         yield from _kinds(inner, resolver)
 
 

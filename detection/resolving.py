@@ -15,6 +15,7 @@ from detection.folding import Folder
 from detection.imports import Imports
 from detection.known_texts import Texts
 from detection.local_names import is_local, local_spans
+from detection.node_kinds import WRAPPED
 from detection.sources import Origin, Sources, callee
 from detection.static_tables import IMPORTERS, PASSING, RELEVANT_NAMES
 
@@ -144,7 +145,7 @@ class Resolver:
             yield from self._call(node)
         elif isinstance(node, ast.Subscript):
             yield from self._subscript(node.value, node.slice)
-        elif isinstance(node, ast.NamedExpr | ast.Await | ast.Starred):
+        elif isinstance(node, WRAPPED):
             yield from self.meanings(node.value)
         else:
             for part in _alternatives(node):

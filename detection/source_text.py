@@ -27,6 +27,7 @@ _INVISIBLE = re.compile(
 )
 _JOINERS = re.compile("(?<![^\x00-\x7f])[\u200c\u200d\ufe00-\ufe0f]")
 """Joiners and variation selectors belong to emoji and to several scripts; after plain ASCII they hide something."""
+_JOINING = re.compile("[\u200c\u200d\ufe00-\ufe0f]")
 _KNOWN = frozenset(dir(builtins)) | frozenset(ATTRIBUTES) | frozenset(BUILTIN_NAMES) | sys.stdlib_module_names
 _OVERRIDES = re.compile("[\u202a\u202b\u202d\u202e\u2066-\u2068]")
 _QUOTED = re.compile(r"""(?:"[^"\n]*"|'[^'\n]*'|#.*)""")
@@ -61,9 +62,12 @@ def character_notes(source: bytes) -> Iterator[Note]:
     if source.isascii():
         return
     text = source.decode("utf-8").removeprefix("\ufeff")
-    if found := _BIDI.search(text):
+    odd = _wide_characters(text)
+    if _BIDI.search(odd) and (found := _BIDI.search(text)):
         yield _in_text("bidi_character", text, found.start())
         yield from _reordered(text)
+    if not (_INVISIBLE.search(odd) or _JOINING.search(odd)):
+        return
     hidden = (found for found in _INVISIBLE.finditer(text) if not _is_part_of_a_flag(text, found.start()))
     if found := next(hidden, None) or _JOINERS.search(text):
         yield _in_text("invisible_character", text, found.start())
@@ -83,6 +87,8 @@ def lookalike_note(source: bytes, names: set[str]) -> Note | None:
     if source.isascii():
         return None
     text = source.decode("utf-8").removeprefix("\ufeff")
+    if not any(map(_becomes_ascii, _wide_characters(text))):
+        return None
     words = {word for word in _WIDE_WORD.findall(text) if not word.isascii()}
     suspects = {word for word in words if unicodedata.normalize("NFKC", word) in names and _becomes_ascii(word)}
     if not suspects:
@@ -101,6 +107,11 @@ def disguised_note(names: set[str]) -> Note | None:
     """A name that a reader takes for another one."""
     wide = sorted(name for name in names if is_disguised(name, _KNOWN))
     return note("disguised_name", evidence=wide[0]) if wide else None
+
+
+def _wide_characters(text: str) -> str:
+    """Each character of `text` once that is not ASCII: there are few, and most questions are about them alone."""
+    return "".join(char for char in set(text) if char > "\x7f")
 
 
 def _becomes_ascii(word: str) -> bool:

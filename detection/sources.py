@@ -12,24 +12,14 @@ from typing import NamedTuple
 
 from detection.local_names import own_nodes
 from detection.name_walk import ENTRY_POINT
+from detection.node_kinds import ASSIGNMENTS, CALLABLES, CONTEXTS, FUNCTIONS, ITERATIONS, PATTERNS, RESULTS, SEQUENCES
+from detection.word_lists import words
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-_ADDERS = frozenset({"append", "add", "extend", "insert", "update", "setdefault", "appendleft", "put", "put_nowait"})
-_ADDERS_TOO = frozenset(
-    {
-        "push",
-        "send",
-        "set",
-        "write",
-        "writestr",
-        "writelines",
-        "send_bytes",
-        "__setitem__",
-        "__setattr__",
-        "register",
-        "extendleft",
-    }
-)
+_ADDERS = words("""
+    add append appendleft extend extendleft insert push put put_nowait register send send_bytes set setdefault update
+    write writelines writestr __setattr__ __setitem__
+""")
 _READERS = frozenset({"get", "pop", "__getitem__", "popleft"})
 _NAMESPACES = frozenset({"globals", "locals", "vars"})
 
@@ -77,11 +67,11 @@ class Sources:
         """The methods of that name, in the classes called `owner`."""
         for each in self._classes.get(owner, ()):
             for statement in each.body:
-                if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef) and statement.name == name:
+                if isinstance(statement, FUNCTIONS) and statement.name == name:
                     yield statement
 
     def _see(self, node: ast.AST) -> None:
-        if isinstance(node, _Function):
+        if isinstance(node, CALLABLES):
             self._see_function(node)
             return
         for target, value in bound_by(node):
@@ -93,7 +83,7 @@ class Sources:
         self._defined.add(node.name)
         self._classes.setdefault(node.name, []).append(node)
         for statement in node.body:
-            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            if isinstance(statement, FUNCTIONS):
                 plain = any(
                     isinstance(each, ast.Name) and each.id == "staticmethod" for each in statement.decorator_list
                 )
@@ -136,7 +126,7 @@ class Sources:
             parameters = _Parameters()
             parameters.add(node.func.args)
             self._pass_on(node, parameters)
-        elif isinstance(node.func, ast.Attribute) and node.func.attr in _ADDERS | _ADDERS_TOO:
+        elif isinstance(node.func, ast.Attribute) and node.func.attr in _ADDERS:
             for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
                 self._bind(node.func.value, argument)
         elif isinstance(node.func, ast.Name) and node.func.id == "setattr" and len(node.args) == 3:
@@ -153,8 +143,8 @@ class Sources:
             self._bind(target.value, value)
         elif isinstance(target, ast.Subscript):
             self._bind_item(target, value)
-        elif isinstance(target, ast.Tuple | ast.List):
-            parts = value.elts if isinstance(value, ast.Tuple | ast.List) else []
+        elif isinstance(target, SEQUENCES):
+            parts = value.elts if isinstance(value, SEQUENCES) else []
             matching = len(parts) == len(target.elts) and not any(isinstance(each, ast.Starred) for each in parts)
             for number, each in enumerate(target.elts):
                 self._bind(each, parts[number] if matching else value)
@@ -261,12 +251,12 @@ def bound_by(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
     """Targets and values of a node that assigns something."""
     if isinstance(node, ast.Assign):
         yield from ((target, node.value) for target in node.targets)
-    elif isinstance(node, ast.AnnAssign | ast.NamedExpr | ast.AugAssign):
+    elif isinstance(node, ASSIGNMENTS):
         if node.value is not None:
             yield node.target, node.value
-    elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+    elif isinstance(node, ITERATIONS):
         yield node.target, node.iter
-    elif isinstance(node, ast.With | ast.AsyncWith):
+    elif isinstance(node, CONTEXTS):
         yield from ((each.optional_vars, each.context_expr) for each in node.items if each.optional_vars is not None)
     elif isinstance(node, ast.Match):
         for case in node.cases:
@@ -283,7 +273,7 @@ def _captured(pattern: ast.pattern, subject: ast.expr) -> Iterator[tuple[ast.exp
     elif isinstance(pattern, ast.MatchClass):
         for attribute, inner in zip(pattern.kwd_attrs, pattern.kwd_patterns, strict=True):
             yield from _captured(inner, ast.copy_location(ast.Attribute(subject, attribute, ast.Load()), pattern))
-    if isinstance(pattern, ast.MatchClass | ast.MatchMapping | ast.MatchSequence | ast.MatchOr):
+    if isinstance(pattern, PATTERNS):
         for inner in pattern.patterns:
             yield from _captured(inner, subject)
 
@@ -293,11 +283,11 @@ def _functions_in(value: ast.expr) -> Iterator[ast.Lambda]:
         yield value
     elif isinstance(value, ast.Dict):
         yield from (each for each in value.values if isinstance(each, ast.Lambda))
-    elif isinstance(value, ast.List | ast.Tuple):
+    elif isinstance(value, SEQUENCES):
         yield from (each for each in value.elts if isinstance(each, ast.Lambda))
 
 
 def _results(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.expr]:
     for node in own_nodes(function.body):
-        if isinstance(node, ast.Return | ast.Yield | ast.YieldFrom) and node.value is not None:
+        if isinstance(node, RESULTS) and node.value is not None:
             yield node.value

@@ -18,6 +18,7 @@ from detection.model_rules import model_notes, result_notes
 from detection.name_walk import NameWalk
 from detection.names import ATTRIBUTES, DANGEROUS_NAMES, IMPORTS, MODULE_NAMES, PATCHED_MODULES
 from detection.namespace_rules import key_notes, namespace_notes
+from detection.node_kinds import CALLS_AND_ITEMS, LOOPS, MADE_TEXTS, MEANT, MEMBERS_AND_ITEMS
 from detection.notes import Note, note, note_at
 from detection.patch_rules import patch_notes
 from detection.payload_rules import channel_notes, pickled_code, read_annotations
@@ -89,7 +90,7 @@ class _Analysis:
                 yield from self._kind_notes(node)
             elif isinstance(node, ast.Assign):
                 yield from self._assignment_notes(node)
-            elif isinstance(node, ast.While | ast.For):
+            elif isinstance(node, LOOPS):
                 yield from loop_notes(node, self._resolver)
             elif isinstance(node, ast.ClassDef):
                 yield from class_notes(node)
@@ -138,7 +139,7 @@ class _Analysis:
 
     def _name_notes(self, node: ast.expr) -> Iterator[Note]:
         """What an expression means, where the quick checks could not see it."""
-        if not isinstance(node, ast.Attribute | ast.Call | ast.Subscript | ast.Name):
+        if not isinstance(node, MEANT):
             return
         if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
             return  # `os.kill = None` disarms
@@ -151,7 +152,7 @@ class _Analysis:
                 continue
             if meaning in MODULE_LOADERS:
                 yield note_at("loads_module_file", node, evidence=meaning)
-            elif meaning in IMPORTS and isinstance(node, ast.Call | ast.Subscript):
+            elif meaning in IMPORTS and isinstance(node, CALLS_AND_ITEMS):
                 yield note_at("hidden_import", node, evidence=meaning)
             elif rule in DETOUR_RULES and not self._is_open(node, name):
                 yield note_at(DETOUR_RULES[rule], node, evidence=meaning)
@@ -165,7 +166,7 @@ class _Analysis:
         return False
 
     def _text_notes(self, node: ast.expr) -> Iterator[Note]:
-        if not isinstance(node, ast.BinOp | ast.JoinedStr | ast.Call | ast.Subscript):
+        if not isinstance(node, MADE_TEXTS):
             return
         value = self._resolver.folder.fold(node)
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
@@ -237,7 +238,7 @@ def _climb_notes(node: ast.Attribute) -> Iterator[Note]:
     if node.attr not in CLIMBING:
         return
     below = node.value
-    while isinstance(below, ast.Attribute | ast.Subscript):
+    while isinstance(below, MEMBERS_AND_ITEMS):
         below = below.value
     if isinstance(below, ast.Call) and isinstance(below.func, ast.Name) and below.func.id == "type" and below.args:
         below = below.args[0]

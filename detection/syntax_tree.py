@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 _LEAVES = frozenset(
     {"ctx", "op", "ops", "id", "attr", "arg", "module", "level", "asname", "kind", "type_comment", "simple"}
@@ -40,18 +41,49 @@ class _Branches(dict[type[ast.AST], tuple[str, ...]]):
 BRANCHES = _Branches()
 
 
+class Step(NamedTuple):
+    """How the children of one kind of node are had: from its only field with nodes, or from several."""
+
+    one: Callable[[Any], Any] | None
+    several: Callable[[Any], tuple[Any, ...]] | None
+
+
+class _Steps(dict[type[ast.AST], Step]):
+    """Made out when first asked for: `attrgetter` reads all fields of a node at once."""
+
+    def __missing__(self, kind: type[ast.AST]) -> Step:
+        fields = BRANCHES[kind]
+        several = attrgetter(*fields) if len(fields) > 1 else None
+        step = self[kind] = Step(attrgetter(*fields) if len(fields) == 1 else None, several)
+        return step
+
+
+STEPS = _Steps()
+_WITH_GAPS = frozenset({ast.Dict, ast.arguments})
+"""Kinds with lists that hold None: `{**a}`, and keyword parameters without a default."""
+
+
 def next_level(level: list[ast.AST]) -> list[ast.AST]:
     """The children of all nodes of one level, in order."""
-    branches = BRANCHES
+    steps, gaps = STEPS, False
     children: list[Any] = []
     for node in level:
-        for name in branches[type(node)]:
-            value = getattr(node, name)
+        kind = node.__class__
+        one, several = steps[kind]
+        if several is not None:
+            for value in several(node):
+                if value.__class__ is list:
+                    children += value
+                elif value is not None:
+                    children.append(value)
+            gaps = gaps or kind in _WITH_GAPS
+        elif one is not None:
+            value = one(node)
             if value.__class__ is list:
-                children += value if None not in value else [item for item in value if item is not None]
+                children += value
             elif value is not None:
                 children.append(value)
-    return children
+    return [child for child in children if child is not None] if gaps else children
 
 
 def within(node: ast.AST, limit: int = 5_000) -> Iterator[ast.AST]:

@@ -131,6 +131,19 @@ async def test_more_hidden_text_than_anybody_reads_is_not_analysed_and_said_so(a
     assert by_rule(await analyser.analyse(texts))["not_analysed"].severity is Severity.HIGH
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["x = f'{x}{x}'", "x = ''.join([x, x])"])
+async def test_a_script_that_bursts_the_learned_opinion_is_still_judged_by_the_rules(
+    analyser: StaticAnalyser, step: str
+):
+    script = f"import subprocess\nx = 'a'\n{chr(10).join([step] * 40)}\n".encode()
+
+    found = by_rule(await analyser.analyse(script))
+
+    assert found["uses_process_modules"]
+    assert "learned opinion" in found["not_analysed"].message
+
+
 async def test_too_many_findings_are_counted(analyser: StaticAnalyser):
     script = b"import os\nm = os\n" + b"".join(b"m.system('%d')\n" % i for i in range(150))
 
