@@ -241,7 +241,7 @@ WATCH_SILENT_SECONDS = Metric(
     name="airlock_watch_silent_seconds",
     kind=Kind.GAUGE,
     meaning="Since the cluster has told this process anything about pods. Above 90 nothing of it is believed.",
-    served_by="monitor",
+    served_by="validation, execution, monitor",
     labels=(_PURPOSE,),
 )
 

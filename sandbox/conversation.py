@@ -56,6 +56,8 @@ class Conversation:
         self._acknowledged = 0
         self._attempts: list[Attempt] = []
         self._calls: set[asyncio.Task[None]] = set()
+        self._stays = False
+        """Whether the runner is to stay when it has told everything."""
         self.began: Began | None = None
         self.words: ScriptWords | None = None
         self.result: str | None = None
@@ -67,8 +69,9 @@ class Conversation:
         self._send(self._sender.frames("order", json.dumps(self._order.to_json())))
         self._sender.key = bytes.fromhex(self._order.key)
 
-    def stop(self) -> None:
-        """Ask the runner to end the script."""
+    def stop(self, *, stays: bool = False) -> None:
+        """Ask the runner to end the script. `stays`: its receipt is not confirmed, so that it lingers to be ended."""
+        self._stays = stays
         self._send(self._sender.frames("stop", "null"))
 
     def reconnected(self) -> None:
@@ -100,10 +103,14 @@ class Conversation:
             complete=bool(sums.get("complete", 0)) and self._receiver.broken == 0,
         )
 
+    @property
+    def _may_leave(self) -> bool:
+        return self.receipt is not None and not self._stays
+
     def _confirm(self) -> None:
         if self._receiver.missing:
             self._send(self._sender.control("resume", self._receiver.resumed()))
-        elif self.receipt is not None or self._receiver.received >= self._acknowledged + ACKNOWLEDGE_EVERY:
+        elif self._may_leave or self._receiver.received >= self._acknowledged + ACKNOWLEDGE_EVERY:
             self._acknowledged = self._receiver.received
             self._send(self._sender.control("ack", self._acknowledged))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import structlog
 
 from domain.environments import Environment
 from domain.errors import PlatformError
+from domain.metrics import WATCH_SILENT_SECONDS
 from domain.runs import RunPurpose
 from sandbox.kubernetes.access import missing_to_lead, missing_to_run, missing_to_watch
 from sandbox.kubernetes.backend import KubernetesSandbox
@@ -22,8 +24,11 @@ from sandbox.kubernetes.manifest import SELECTOR, Placement
 from sandbox.kubernetes.reflector import Reflector
 from sandbox.kubernetes.watched_namespace import WatchedNamespace
 from worker.start_up import CannotStart
+from workflows.metrics import Instruments
 
 LEASE_NAME = "airlock-monitor"
+SHOWN_EVERY = 5.0
+"""Seconds between looks at how long a watch has been silent."""
 
 log = structlog.get_logger()
 
@@ -61,6 +66,25 @@ async def running_sandbox(
         raise CannotStart(f"Pods reach isolation level {isolation.level} there, and {minimum} is demanded.")
     log.info("sandbox_chosen", backend="kubernetes", level=isolation.level, minimum=minimum)
     return sandbox
+
+
+@asynccontextmanager
+async def silence_shown(
+    seconds_silent: Callable[[], float], purpose: RunPurpose, instruments: Instruments
+) -> AsyncGenerator[None]:
+    """Keep the gauge of a watch, while the context is open: one that has died says nothing of it."""
+
+    async def show() -> None:
+        while True:
+            instruments.put(WATCH_SILENT_SECONDS, seconds_silent(), purpose=purpose.value)
+            await asyncio.sleep(SHOWN_EVERY)
+
+    showing = asyncio.create_task(show(), name="silence shown")
+    try:
+        yield
+    finally:
+        showing.cancel()
+        await asyncio.wait([showing])
 
 
 class WatchedPods(NamedTuple):

@@ -295,9 +295,12 @@ class Wiring:
     async def _bare_sandbox(self, purpose: RunPurpose, minimum: int) -> Sandbox:
         settings, environments = self._settings, self._known_environments()
         if settings.sandbox == Backend.KUBERNETES:
-            from worker.pods import running_sandbox  # noqa: PLC0415
+            from worker.pods import running_sandbox, silence_shown  # noqa: PLC0415
 
-            return await running_sandbox(settings.cluster_file, purpose, minimum, environments, self._lifetimes)
+            sandbox = await running_sandbox(settings.cluster_file, purpose, minimum, environments, self._lifetimes)
+            shown = silence_shown(lambda: sandbox.seconds_silent, purpose, self._instruments)
+            await self._lifetimes.enter_async_context(shown)
+            return sandbox
         if purpose not in self._sandboxes:
             self._sandboxes[purpose] = await chosen(settings, environments, purpose, minimum)
         return self._sandboxes[purpose]

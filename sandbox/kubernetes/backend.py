@@ -78,7 +78,7 @@ class KubernetesSandbox:
 
     @property
     def seconds_silent(self) -> float:
-        """Since the watch has heard anything: a gauge, and not ready above `reflector.STALE_AFTER`."""
+        """Since the watch has heard anything. Above `reflector.STALE_AFTER` nothing that it saw is believed."""
         return self._reflector.silent_for
 
     async def run(

@@ -79,9 +79,12 @@ class PodRun:
             self._told.set()
 
     async def _stopped(self, telling: asyncio.Task[bool]) -> Evidence:
-        """Ask the runner, who kills at once and tells what there was; then SIGTERM, which it obeys in some 30 ms."""
+        """Ask the runner, who kills at once and tells what there was; then SIGTERM, which it obeys in some 30 ms.
+
+        It stays until then: a kubelet that finds it gone before it is told to end the pod takes a second longer.
+        """
         if self._conversation.began is not None:
-            self._conversation.stop()
+            self._conversation.stop(stays=True)
             await asyncio.wait({telling}, timeout=REPORTS_WITHIN)
         await self._delete()
         return Evidence(stopped=True)

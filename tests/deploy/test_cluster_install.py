@@ -236,12 +236,14 @@ async def test_an_evaluation_goes_through_the_workers_that_were_installed(world:
             )
             done = await asyncio.to_thread(installation.install, *words, AIRLOCK_TEMPORAL_NAMESPACE=stack.namespace)
             assert done.returncode == 0, done.stderr + told_by(world, installation.name)
+            monitors = world.read("deployment", installation.name, "airlock-monitor")["status"]["readyReplicas"]
 
             evaluation_id = await stack.submit("def evaluate_model(model):\n    return {'words': 2}\n")
             record = (await stack.ended([evaluation_id]))[0]
             result = await Evaluations(stack.database).result(record)
             removed = await asyncio.to_thread(installation.airlock, "uninstall-cluster")
 
+    assert monitors == 2
     assert record.status.value == "completed", record
     assert result == {"words": 2}
     assert removed.returncode == 0, removed.stderr

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +18,13 @@ from domain.lifecycle import Status
 from domain.runs import RunPurpose, RunRequest
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.lease import Lease
-from sandbox.kubernetes.manifest import ANNOTATION_LASTING, lasting_sha256, manifest, pod_name
+from sandbox.kubernetes.manifest import (
+    ANNOTATION_LASTING,
+    DEADLINE_SLACK_SECONDS,
+    lasting_sha256,
+    manifest,
+    pod_name,
+)
 from sandbox.kubernetes.watched_namespace import WatchedNamespace
 from storage.evaluations import Evaluations
 from storage.journal import Journal
@@ -37,6 +43,10 @@ from workflows.metrics import Instruments
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 Change = Callable[[dict[str, Any]], object]
+WITHIN = 180.0
+"""Seconds after which a test gives up. None depends on how long anything takes."""
+DEADLINE = 250
+"""Seconds that a pod may live."""
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +71,13 @@ class Watch:
     evaluations: Evaluations
     journal: Journal
     signals: Signals
+    monitor: PodMonitor
 
-    async def begun(self, *, owned: bool = True, change: Change | None = None) -> str:
-        """A run whose pod is there, and whose worker is not. Returns the evaluation's id."""
+    async def begun(self, *, owned: bool = True, runs: bool = True, change: Change | None = None) -> str:
+        """A run whose pod is there, and whose worker is not. Returns the evaluation's id.
+
+        `runs`: its container is waited for. A pod that the monitor ends at once may be gone before anybody sees it run.
+        """
         name = "".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=12))
         evaluation_id = an_evaluation(name).evaluation_id
         if owned:
@@ -71,7 +85,7 @@ class Watch:
             run_id, now = f"{evaluation_id}-execution", datetime.now(UTC)
             assert await self.evaluations.begin_execution(evaluation_id, run_id, "elsewhere", now)
         await asyncio.to_thread(self.create, evaluation_id, change)
-        if owned:  # an orphan may be gone before it runs
+        if runs:
             await asyncio.to_thread(self.until, lambda: self.state(evaluation_id).startswith("Running"))
         return evaluation_id
 
@@ -83,7 +97,7 @@ class Watch:
                 script=b"",
                 model_id="m",
                 environment="default",
-                timeout_seconds=300,
+                timeout_seconds=DEADLINE - DEADLINE_SLACK_SECONDS,
             ),
             self.world.placement(self.namespace),
             "attempt",
@@ -102,12 +116,14 @@ class Watch:
         there = self.world.kubectl("get", "pod", "-n", self.namespace, name, "--ignore-not-found", "-o", path)
         return there.stdout.strip()
 
-    async def gone(self, evaluation_id: str, within: float = 40) -> None:
-        await asyncio.to_thread(self.until, lambda: not self.state(evaluation_id), within)
+    async def gone(self, evaluation_id: str) -> None:
+        """Until its pod is, and the monitor has told of it."""
+        await asyncio.to_thread(self.until, lambda: not self.state(evaluation_id))
+        await asyncio.wait_for(self.monitor.settled(), WITHIN)
 
     @staticmethod
-    def until(is_so: Callable[[], bool], within: float = 40) -> None:
-        last = time.monotonic() + within
+    def until(is_so: Callable[[], bool]) -> None:
+        last = time.monotonic() + WITHIN
         while not is_so():
             assert time.monotonic() < last
             time.sleep(0.2)
@@ -123,8 +139,14 @@ class Watch:
 
 @pytest.fixture
 async def watch(
-    world: World, namespace: str, evaluations: Evaluations, oversight: Oversight, journal: Journal
+    world: World,
+    namespace: str,
+    evaluations: Evaluations,
+    oversight: Oversight,
+    journal: Journal,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Watch]:
+    monkeypatch.setattr(pod_reasons, "PROVEN_WITHIN", timedelta(hours=1))  # nothing here proves itself, however long
     signals, instruments = Signals(), Instruments()
     async with (
         Cluster.connect(world.kubeconfig) as cluster,
@@ -136,11 +158,13 @@ async def watch(
             asyncio.create_task(patrolled(monitor.patrol, 0.3, instruments, "pods")),
             asyncio.create_task(patrolled(monitor.look_at_walls, 0.5, instruments, "walls")),
         ]
-        yield Watch(world, namespace, evaluations, journal, signals)
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        await monitor.close()
+        try:
+            yield Watch(world, namespace, evaluations, journal, signals, monitor)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await monitor.close()
 
 
 def both(reason: Reason) -> list[str]:
@@ -164,7 +188,7 @@ async def test_a_container_that_starts_again_is_stopped_and_then_killed(watch: W
         pod["spec"]["restartPolicy"] = "Always"
         pod["spec"]["containers"][0]["command"] = ["/usr/bin/python3", "-c", "import time; time.sleep(2)"]
 
-    evaluation_id = await watch.begun(change=again)
+    evaluation_id = await watch.begun(runs=False, change=again)
     await watch.gone(evaluation_id)
 
     assert await watch.told(evaluation_id) == both(Reason.RESTARTED)
@@ -189,19 +213,21 @@ async def test_orphans_are_reaped_and_others_pods_are_left_alone(watch: Watch) -
         pod["metadata"] |= {"labels": {}, "annotations": {}}
 
     foreign = await watch.begun(owned=False, change=anothers)
-    orphan = await watch.begun(owned=False)
-    await watch.gone(orphan)
+    orphan = await watch.begun(owned=False, runs=False)
+    try:
+        await watch.gone(orphan)
 
-    assert watch.state(foreign) in {"Pending", "Running"}
-    assert watch.signals.orders == []
-    await watch.change("delete", "pod", pod_name(f"{foreign}-execution"), "--grace-period=1", "--wait=false")
+        assert watch.state(foreign) == "Running"
+        assert watch.signals.orders == []
+    finally:
+        await asyncio.to_thread(watch.world.remove_pod, watch.namespace, pod_name(f"{foreign}-execution"))
 
 
 async def test_a_journaled_stop_is_carried_out_by_the_monitor_alone(watch: Watch) -> None:
     evaluation_id = await watch.begun()
 
     await watch.evaluations.order_stop(evaluation_id, ORDER, datetime.now(UTC))
-    await watch.gone(evaluation_id, within=20)
+    await watch.gone(evaluation_id)
 
     assert watch.signals.orders == []
     assert await watch.told(evaluation_id) == [f"{Reason.STOP_ORDERED}: it was ended by the monitor"]
@@ -210,11 +236,11 @@ async def test_a_journaled_stop_is_carried_out_by_the_monitor_alone(watch: Watch
 async def test_a_deadline_is_kept_where_the_kubelet_is_dead(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     if not (TOOLS / "ctl").exists():
         pytest.skip("the kubelet can be stopped on our own cluster only")
-    monkeypatch.setattr(pod_reasons, "DEADLINE_SLACK", pod_reasons.DEADLINE_SLACK / 5)
-    evaluation_id = await watch.begun(change=lambda pod: pod["spec"].update(activeDeadlineSeconds=8))
+    evaluation_id = await watch.begun()
 
     await asyncio.to_thread(kubelet, "stop")
     try:
+        monkeypatch.setattr(pod_reasons, "DEADLINE_SLACK", -timedelta(seconds=DEADLINE))  # so that it passes now
         await asyncio.to_thread(watch.until, lambda: len(watch.state(evaluation_id).split()) == 2)
     finally:
         await asyncio.to_thread(kubelet, "start")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Generator
 from contextlib import AsyncExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
 
+from domain.metrics import Metric
 from domain.runs import RunPurpose
+from tests.figures import Figures
 from tests.sandbox.kubernetes.world import ENVIRONMENTS, EXECUTIONS, TRIALS, World, entered
-from worker.pods import running_sandbox, watched_pods
+from worker import pods
+from worker.pods import running_sandbox, silence_shown, watched_pods
 from worker.start_up import CannotStart
 
 
@@ -168,3 +173,29 @@ async def test_a_missing_kubeconfig_is_said_in_a_sentence(tmp_path: Path) -> Non
     async with AsyncExitStack() as lifetimes:
         with pytest.raises(CannotStart, match="is no kubeconfig"):
             await watched_pods(file, "a test", lifetimes)
+
+
+class Told(Figures):
+    """Says when a gauge has been put three times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: list[float] = []
+        self.thrice = asyncio.Event()
+
+    def put(self, metric: Metric, value: float, /, **labels: str) -> None:
+        super().put(metric, value, **labels)
+        self.values.append(value)
+        if len(self.values) == 3:
+            self.thrice.set()
+
+
+async def test_how_long_a_watch_has_been_silent_is_told_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pods, "SHOWN_EVERY", 0.001)
+    told, seconds = Told(), count(1.0)
+
+    async with silence_shown(lambda: next(seconds), RunPurpose.EXECUTION, told):
+        await asyncio.wait_for(told.thrice.wait(), 60)
+
+    assert told.values[:3] == [1.0, 2.0, 3.0]
+    assert told.gauges["airlock_watch_silent_seconds", "execution"] == told.values[-1]

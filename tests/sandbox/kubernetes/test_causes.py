@@ -147,10 +147,12 @@ async def test_a_log_that_is_not_there_is_nothing(world: World) -> None:
         pieces.append(data)
 
     async with Cluster.connect(world.kubeconfig) as cluster:
-        uid = (await cluster.create_pod(placement.namespace, pod))["metadata"]["uid"]
-        for name in ("absent", pod["metadata"]["name"]):
-            await PodStream(cluster, placement.namespace, name).from_log(keep)
-        await cluster.delete_pod(placement.namespace, pod["metadata"]["name"], uid)
+        await cluster.create_pod(placement.namespace, pod)
+        try:
+            for name in ("absent", pod["metadata"]["name"]):
+                await PodStream(cluster, placement.namespace, name).from_log(keep)
+        finally:
+            await asyncio.to_thread(world.remove_pod, placement.namespace, pod["metadata"]["name"])
 
     assert pieces == []
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -129,14 +131,16 @@ async def test_a_worker_killed_at_any_point_leaves_what_can_be_found_and_ended(p
     request = a_run(SCRIPT + "time.sleep(60)\n" * (point not in {"completion", "receipt"}), seed=seed)
     placement = world.placement()
 
-    await killed_at(point, request, world)
-    async with KubernetesSandbox.opened(world.kubeconfig, placement, ENVIRONMENTS) as another:
+    async with (
+        killed_at(point, request, world),
+        KubernetesSandbox.opened(world.kubeconfig, placement, ENVIRONMENTS) as another,
+    ):
         found = request.run_id in await another.runs()
         await another.kill(request.run_id)
+        left = world.kubectl("get", "pod", "-n", placement.namespace, pod_name(request.run_id), "--ignore-not-found")
 
-    name = pod_name(request.run_id)
     assert found is (point != "before create")
-    assert world.kubectl("get", "pod", "-n", placement.namespace, name, "--ignore-not-found").stdout == ""
+    assert left.stdout == ""
     assert processes_of_seed(seed) == []
 
 
@@ -146,9 +150,11 @@ async def test_a_trial_whose_worker_was_killed_is_held_again_from_its_beginning(
     """What is left of the first one is pending, running or over: in each case it is ended before the second begins."""
     seed, seen = int.from_bytes(os.urandom(4), "little"), Seen()
     request = a_run(SCRIPT, seed=seed)
-    await killed_at(point, request, world)
 
-    async with KubernetesSandbox.opened(world.kubeconfig, world.placement(), ENVIRONMENTS) as another:
+    async with (
+        killed_at(point, request, world),
+        KubernetesSandbox.opened(world.kubeconfig, world.placement(), ENVIRONMENTS) as another,
+    ):
         report = await asyncio.wait_for(seen.run(another, request), 90)
 
     assert seen.lines == [str(n) for n in range(LINES)]
@@ -156,8 +162,9 @@ async def test_a_trial_whose_worker_was_killed_is_held_again_from_its_beginning(
     assert processes_of_seed(seed) == []
 
 
-async def killed_at(point: str, request: RunRequest, world: World) -> None:
-    """Run it in a worker of its own, which is killed there."""
+@asynccontextmanager
+async def killed_at(point: str, request: RunRequest, world: World) -> AsyncGenerator[None]:
+    """Run it in a worker of its own, which is killed there. Its pod goes, whatever comes of the test."""
     program = WORKER
     for name, value in {
         "{request!r}": repr(request.model_dump_json()),
@@ -169,4 +176,11 @@ async def killed_at(point: str, request: RunRequest, world: World) -> None:
     worker = await asyncio.create_subprocess_exec(
         sys.executable, "-c", program, cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
     )
-    assert await asyncio.wait_for(worker.wait(), 90) == -9
+    try:
+        assert await asyncio.wait_for(worker.wait(), 90) == -9
+        yield
+    finally:
+        if worker.returncode is None:
+            worker.kill()
+            await worker.wait()
+        await asyncio.to_thread(world.remove_pod, world.placement().namespace, pod_name(request.run_id))

@@ -66,6 +66,10 @@ class World:
             time.sleep(0.2)
         return not left
 
+    def remove_pod(self, namespace: str, name: str) -> None:
+        """Have a pod ended, where it is there yet: nobody waits for that."""
+        self.kubectl("delete", "pod", "-n", namespace, name, "--ignore-not-found", "--grace-period=1", "--wait=false")
+
     def as_role(self, account: str, directory: Path, *, of: str = "airlock") -> Path:
         """A kubeconfig that is a service account and nothing more."""
         token = self.kubectl("create", "token", account, "-n", of).stdout.strip()
