@@ -158,7 +158,7 @@ class KubernetesSandbox:
         stop: asyncio.Event,
     ) -> RunReport:
         namespace = self._placement.namespace
-        stream = PodStream(self._cluster, namespace, pod.name)
+        stream = PodStream(self._cluster, namespace, pod.name, pod.uid)
         conversation = Conversation(
             order_for(request, self._placement.images[request.environment], self._wall(request)),
             partial(self._isolation, pod),

@@ -21,14 +21,16 @@ from kubernetes.aio.config import (  # pyright: ignore[reportMissingTypeStubs]
 
 from domain.values import Value
 from sandbox.kubernetes.attachment import PING_SECONDS, PROTOCOLS, Attachment
-from sandbox.kubernetes.cluster_errors import ClusterAway, Refused, error_of, translated, words_of
+from sandbox.kubernetes.cluster_errors import ClusterAway, Refused, error_of, seconds_of, translated, words_of
 
 REQUEST_SECONDS = 10.0
 """Of any call that is not a stream: a lost node lets a log read hang for ever."""
 WRITE_PAUSES = (0.2, 0.6, 1.5)
-"""Between attempts at a write that the server had no time for; it says itself when it wants more."""
+"""Between attempts at a write that the server had no time for, where it does not ask for longer ones itself."""
 WATCH_SILENCE_SECONDS = 75.0
 """Longer than the minute between bookmarks: a watch that says nothing for so long is dead."""
+WATCH_LINE_BYTES = 2 << 20
+"""Of one event: a pod's annotations alone may be 256 KiB, and etcd takes 1.5 MiB. A longer one is an error."""
 GOODBYE_SECONDS = 0.25
 """For TLS connections to end; aiohttp does not wait for them."""
 
@@ -178,8 +180,8 @@ class Cluster:
         for pause in WRITE_PAUSES:
             try:
                 return await self._call(method, path, body=body)
-            except ClusterAway:
-                await asyncio.sleep(pause)
+            except ClusterAway as error:
+                await asyncio.sleep(max(pause, error.retry_after))
         return await self._call(method, path, body=body)
 
     async def _call(
@@ -205,11 +207,19 @@ class Cluster:
     ) -> aiohttp.ClientResponse:
         url, headers = await self._address(method, path, query)
         response: aiohttp.ClientResponse = await self._session().request(
-            method, url, headers=headers, json=body, timeout=within, allow_redirects=False
+            method,
+            url,
+            headers=headers,
+            json=body,
+            timeout=within,
+            allow_redirects=False,
+            read_bufsize=WATCH_LINE_BYTES // 2,  # aiohttp takes a line of twice that
         )
         if response.status >= 400:
             async with response:
-                raise error_of(response.status, words_of(await response.read()))
+                error = error_of(response.status, words_of(await response.read()))
+                error.retry_after = seconds_of(response.headers.get("Retry-After"))
+                raise error
         return response
 
     async def _address(self, method: str, path: str, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:

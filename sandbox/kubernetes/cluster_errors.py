@@ -16,11 +16,16 @@ import aiohttp
 
 from domain.errors import MAX_MESSAGE
 
+LONGEST_WAIT = 10.0
+"""Seconds: a server that asks for more is as good as away."""
 _BUSY = frozenset({0, 429, 500, 502, 503, 504})
 
 
 class ClusterError(Exception):
     """The API server did not do what was asked. `code` is its HTTP status, 0 where there was none."""
+
+    retry_after: float = 0.0
+    """Seconds that it asked for before the next attempt."""
 
     def __init__(self, words: str, code: int = 0) -> None:
         super().__init__(words[: 2 * MAX_MESSAGE])
@@ -63,6 +68,11 @@ def words_of(body: bytes) -> str:
         return str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
         return body[:MAX_MESSAGE].decode("utf-8", "replace")
+
+
+def seconds_of(retry_after: str | None) -> float:
+    """What the header asks for, as far as anybody would wait. A date is none that we would believe."""
+    return min(float(retry_after), LONGEST_WAIT) if retry_after and retry_after.isdecimal() else 0.0
 
 
 class translated:  # noqa: N801 - reads as a clause

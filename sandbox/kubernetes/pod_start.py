@@ -29,9 +29,16 @@ async def created(cluster: Cluster, pod: Mapping[str, Any]) -> PodView:
     """Create the pod, or take the one that is ours already. Raises PlatformError.
 
     A pod of the same order from an earlier attempt is ended first: its stream's key died with the worker that made it.
-    Another order under the same name is refused.
+    Another order under the same name is refused. Where it cannot be told whether ours is there, it is withdrawn.
     """
-    namespace = pod["metadata"]["namespace"]
+    try:
+        return await _created(cluster, pod["metadata"]["namespace"], pod)
+    except SandboxUnavailable:
+        await _withdraw(cluster, pod)
+        raise
+
+
+async def _created(cluster: Cluster, namespace: str, pod: Mapping[str, Any]) -> PodView:
     for _ in range(3):
         try:
             return view_of(await cluster.create_pod(namespace, pod))
@@ -49,6 +56,15 @@ async def created(cluster: Cluster, pod: Mapping[str, Any]) -> PodView:
             raise PodRefused("another pod has the name of this run", existing.uid)
         await ended(cluster, namespace, existing)
     raise SandboxUnavailable("the name of the run's pod does not become free")
+
+
+async def _withdraw(cluster: Cluster, pod: Mapping[str, Any]) -> None:
+    """Delete the pod that a lost answer may have left, if the cluster answers by now. Else the monitor finds it."""
+    namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+    with suppress(ClusterError):
+        existing = view_of(await cluster.get_pod(namespace, name))
+        if _same(existing, pod, ANNOTATION_ATTEMPT):
+            await cluster.delete_pod(namespace, name, existing.uid)
 
 
 async def found(cluster: Cluster, namespace: str, name: str) -> PodView | None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from sandbox.kubernetes.attachment import Attachment
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.cluster_errors import ClusterError, NotFound
+from sandbox.kubernetes.pod_view import view_of
 
 Received = Callable[[bytes], Awaitable[None]]
 PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)
@@ -24,10 +25,11 @@ _MAX_LINE = 64 * 1024
 class PodStream:
     """Both directions of one pod's process 1."""
 
-    def __init__(self, cluster: Cluster, namespace: str, name: str) -> None:
+    def __init__(self, cluster: Cluster, namespace: str, name: str, uid: str) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._name = name
+        self._uid = uid
         self._waiting: asyncio.Queue[bytes] = asyncio.Queue()
         self._line = b""
         self.connections = 0
@@ -37,20 +39,18 @@ class PodStream:
         self._waiting.put_nowait(data)
 
     async def carry(self, received: Received, reconnected: Callable[[], None]) -> None:
-        """Carry bytes until cancelled, or until there is no such pod any more. Raises what `received` raises.
+        """Carry bytes until cancelled, or until this very pod is not there any more. Raises what `received` raises.
 
         `reconnected` is called after every connection but the first: whoever speaks says again what matters.
         """
         failures = 0
-        while True:
+        while not (failures or self.connections) or await self._is_there():
             try:
                 async with self._cluster.attach(self._namespace, self._name) as attachment:
                     failures = 0
                     self._connected(reconnected)
                     await self._over(attachment, received)
-            except NotFound:
-                return
-            except ClusterError:
+            except ClusterError:  # not found too: a kubelet that has just begun knows of no pod yet
                 failures += 1
             await asyncio.sleep(PAUSES[min(failures, len(PAUSES) - 1)])
 
@@ -64,6 +64,16 @@ class PodStream:
                 if size > MAX_LOG_BYTES:
                     return
                 await self._pass_on(piece, received)
+
+    async def _is_there(self) -> bool:
+        """Streams go by name alone, and the name may be another pod's by now. Unknown counts as yes."""
+        try:
+            pod = await self._cluster.get_pod(self._namespace, self._name)
+        except NotFound:
+            return False
+        except ClusterError:
+            return True
+        return view_of(pod).uid == self._uid
 
     def _connected(self, reconnected: Callable[[], None]) -> None:
         self.connections += 1

@@ -129,7 +129,10 @@ class Reflector:
                 version = None
             except ClusterError as error:
                 _log.warning("watch_failed", code=error.code, seconds_silent=round(self.silent_for))
-            except (KeyError, TypeError, ValueError) as error:  # no pod as we know it: it must not blind us for good
+                if self._heard_at == heard_at and pause > self._first_pause:  # twice nothing: it may not be readable
+                    version = None
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                # No pod as we know it: it must not blind us for good
                 _log.exception("watch_broke", error=type(error).__name__)
                 version = None
             pause = self._first_pause if self._heard_at > heard_at else min(pause * 2, LONGEST_PAUSE)

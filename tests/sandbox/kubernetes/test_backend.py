@@ -203,9 +203,12 @@ async def test_the_rights_of_a_role_are_enough(account: str, namespace: str, wor
     assert isolation.level == 2
 
 
-async def test_a_restarted_api_server_costs_no_line_and_doubles_none(sandbox: KubernetesSandbox) -> None:
+@pytest.mark.parametrize("component", ["apiserver", "kubelet"])
+async def test_a_part_of_the_cluster_that_restarts_costs_no_line_and_doubles_none(
+    component: str, sandbox: KubernetesSandbox
+) -> None:
     if not (TOOLS / "ctl").exists():
-        pytest.skip("the API server can be restarted on our own cluster only")
+        pytest.skip("parts of the cluster can be restarted on our own one only")
     count = 400
     script = f"import time\nfor n in range({count}):\n    print(n, flush=True)\n    time.sleep(0.03)\n"
     seen = Seen()
@@ -214,7 +217,7 @@ async def test_a_restarted_api_server_costs_no_line_and_doubles_none(sandbox: Ku
 
     for action in ("kill", "start"):
         await asyncio.to_thread(
-            subprocess.run, [str(TOOLS / "ctl"), action, "apiserver"], capture_output=True, check=True, timeout=60
+            subprocess.run, [str(TOOLS / "ctl"), action, component], capture_output=True, check=True, timeout=60
         )
     report = await asyncio.wait_for(running, 120)
 

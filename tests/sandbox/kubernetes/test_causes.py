@@ -150,7 +150,7 @@ async def test_a_log_that_is_not_there_is_nothing(world: World) -> None:
         await cluster.create_pod(placement.namespace, pod)
         try:
             for name in ("absent", pod["metadata"]["name"]):
-                await PodStream(cluster, placement.namespace, name).from_log(keep)
+                await PodStream(cluster, placement.namespace, name, "").from_log(keep)
         finally:
             await asyncio.to_thread(world.remove_pod, placement.namespace, pod["metadata"]["name"])
 

@@ -122,6 +122,37 @@ async def test_a_name_that_does_not_become_free_is_ours_to_fail(monkeypatch: pyt
         await created(as_cluster(namespace), ordered())
 
 
+async def test_a_pod_of_which_nobody_can_tell_whether_it_is_ours_is_withdrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    namespace = Namespace(loses=1)
+    get, answers = namespace.get_pod, iter([ClusterAway("too many requests", 429)])
+
+    async def busy(name: str, pod: str) -> dict[str, Any]:
+        for error in answers:
+            raise error
+        return await get(name, pod)
+
+    monkeypatch.setattr(namespace, "get_pod", busy)
+
+    with pytest.raises(SandboxUnavailable):
+        await created(as_cluster(namespace), ordered())
+
+    assert namespace.deleted == ["uid-1"]
+
+
+async def test_anothers_pod_is_never_withdrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    namespace = Namespace(with_uid(ordered("another"), "old"))
+
+    async def away(*_: object) -> None:
+        raise ClusterAway("away")
+
+    monkeypatch.setattr(namespace, "create_pod", away)
+
+    with pytest.raises(SandboxUnavailable):
+        await created(as_cluster(namespace), ordered())
+
+    assert namespace.deleted == []
+
+
 @pytest.mark.parametrize(
     ("error", "raised"),
     [(ClusterAway("away"), SandboxUnavailable), (Refused("ValidatingAdmissionPolicy denied", 422), PodRefused)],

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import pytest
+
 from sandbox.kubernetes.cluster_errors import ClusterAway, ClusterError, Expired
 from sandbox.kubernetes.reflector import STALE_AFTER, Reflector
 
@@ -98,6 +100,18 @@ async def test_a_watch_that_fails_is_begun_again_where_it_was() -> None:
     assert script.watched == ["10", "10", "10"]
 
 
+async def test_a_watch_that_fails_twice_without_a_word_begins_with_a_list() -> None:
+    """An event that cannot be read would be the first one each time."""
+    script = Script(
+        [a_pod("a", 1)], [event("MODIFIED", a_pod("a", 11))], *[ClusterAway("too big")] * 2, [a_pod("b", 2)]
+    )
+
+    reflector = await followed(script)
+
+    assert script.watched == ["10", "11", "11", "10"]
+    assert [pod.name for pod in reflector.pods()] == ["b"]
+
+
 async def test_a_name_that_is_used_again_is_another_pod() -> None:
     script = Script(
         [a_pod("a", 1, uid="old")],
@@ -134,8 +148,9 @@ async def test_before_its_first_list_everything_is_stale() -> None:
     assert Reflector(Script(), "executions", "a=b").stale
 
 
-async def test_an_event_that_is_no_pod_blinds_for_no_longer_than_a_list() -> None:
-    script = Script([a_pod("a", 1)], [event("MODIFIED", {"metadata": {}})], [a_pod("b", 2)])
+@pytest.mark.parametrize("what", [{"metadata": {}}, {"metadata": []}, {}, [], None, "a pod"])
+async def test_an_event_that_is_no_pod_blinds_for_no_longer_than_a_list(what: Any) -> None:
+    script = Script([a_pod("a", 1)], [event("MODIFIED", what)], [a_pod("b", 2)])
 
     reflector = await followed(script)
 
