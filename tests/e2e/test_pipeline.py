@@ -10,6 +10,8 @@ import tomllib
 
 import httpx
 import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from domain.evaluation import EvaluationConfig
 from domain.journal import EntryKind
@@ -129,6 +131,30 @@ async def test_a_terminated_workflow_leaves_no_run_and_no_open_row(unbroken: Sta
 
     assert record.cause is not None
     assert record.cause.code == "workflow_lost"
+    assert await unbroken.buried()
+
+
+@pytest.mark.slow
+@on_one_loop
+async def test_a_workflow_that_is_reset_while_its_script_runs_begins_nothing_twice(unbroken: Stack) -> None:
+    evaluation_id = await running(unbroken, ENDLESS)
+
+    await unbroken.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace="default",
+            workflow_execution=WorkflowExecution(workflow_id=evaluation_id),
+            reason="curiosity",
+            workflow_task_finish_event_id=4,
+            request_id=evaluation_id,
+        )
+    )
+    record = await unbroken.reached(evaluation_id, Status.STOPPED, Status.ERROR)
+
+    assert record.cause is not None
+    assert record.cause.code in {"stopped", "worker_lost"}  # whether its run could still say how it ended
+    entries = await unbroken.journal.read(evaluation_id)
+    executions = [entry for entry in entries if entry.run == f"{evaluation_id}-execution"]
+    assert [entry.payload["state"] for entry in executions if entry.kind is EntryKind.STAGE] == ["began"]
     assert await unbroken.buried()
 
 
