@@ -14,7 +14,7 @@ async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """Do it whole, even where whoever waits is cancelled meanwhile: then CancelledError comes afterwards."""
     task = asyncio.create_task(work)
     if await outlasted(task):
-        with suppress(Exception):
+        with suppress(Exception):  # whoever was cancelled asks for no result; it is taken, or asyncio would complain
             task.result()
         raise asyncio.CancelledError
     return task.result()
