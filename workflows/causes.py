@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutType
 from temporalio.exceptions import TimeoutError as ActivityTimeout
 
@@ -88,7 +90,7 @@ def failure(error: FailureError, stage: Stage | None) -> Cause:
         return _late(root, stage)
     code, message, evidence = errors.PlatformError.code, str(root)[:500], ""
     if isinstance(root, ApplicationError):
-        code = (root.type or code)[:80]
+        code = root.type[:80] if _is_code(root.type) else code
         message = root.message[:500]
         evidence = str(root.details[1])[:1000] if len(root.details) > 1 else ""
     return Cause(stage=stage, code=code, message=message, evidence=evidence, retryable=code not in _FINAL)
@@ -108,6 +110,11 @@ def may_live_on(error: FailureError) -> bool:
 def heaviest(findings: tuple[Finding, ...]) -> Finding | None:
     """The first of the most severe findings."""
     return max(findings, key=lambda finding: finding.severity.weight, default=None)
+
+
+def _is_code(kind: str | None) -> TypeGuard[str]:
+    """Whether it is a word of ours, if only of another release. The SDK's are class names: PayloadsTooLarge."""
+    return kind is not None and kind.islower()
 
 
 def _late(error: ActivityTimeout, stage: Stage | None) -> Cause:

@@ -1,6 +1,7 @@
 """Each way to end has its status and its cause; a receipt and a stop don't contradict each other."""
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
 from domain.evaluation import StopOrder
 from domain.findings import Severity
@@ -9,7 +10,7 @@ from domain.outcomes import RunOutcome, status_after
 from domain.runs import ExecutionReport
 from tests.builders import an_evaluation
 from tests.workflows.stand_ins import a_finding
-from workflows import ends
+from workflows import causes, ends
 
 EVALUATION = an_evaluation()
 STOP = StopOrder(reason="enough")
@@ -56,3 +57,18 @@ def test_a_stop_without_words_has_a_cause_too() -> None:
 
     assert end.cause is not None
     assert (end.cause.code, end.cause.message) == ("stopped", "emergency stop")
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("worker_lost", "worker_lost"),
+        ("of_another_release", "of_another_release"),
+        ("PayloadsTooLarge", "platform_error"),
+        (None, "platform_error"),
+    ],
+)
+def test_a_failure_that_the_sdk_names_is_one_of_the_platform(kind: str | None, code: str) -> None:
+    cause = causes.failure(ApplicationError("what it was", type=kind), Stage.POD_EXECUTION)
+
+    assert (cause.code, cause.message) == (code, "what it was")
