@@ -114,7 +114,7 @@ async def test_what_is_not_json_is_told_with_its_place(bench: Bench, value: str,
 
     assert report.outcome is RunOutcome.INVALID_RESULT
     assert report.message.startswith("evaluate_model returned something that is not JSON: ")
-    assert report.message.endswith(words)
+    assert report.message.replace("compliant: nan", "compliant").endswith(words)  # Python 3.12 tells the value too
 
 
 async def test_a_hostile_result_is_not_walked_without_end(bench: Bench) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from sandbox.profiles.tables import required_of
 pytestmark = pytest.mark.sandbox
 
 ROOT = Path(__file__).parents[3]
+PYTHON = Path(sys.executable).resolve()
+"""What our packages were installed for, whatever the system's own is."""
 SCRIPTS = {
     "honest": "import asyncio, json\nasync def evaluate_model(model):\n    return [await model.agenerate('x')] * 2",
     "hostile": """
@@ -56,7 +59,7 @@ def seen() -> dict[str, Any]:
         lowered = ("--unshare-user", "--uid", "65534", "--gid", "65534", "--cap-drop", "ALL")
     program = "/tmp/app/tests/sandbox/contract/in_a_container.py"
     done = subprocess.run(
-        [*box, *lowered, "/usr/bin/python3", "-I", program, "/tmp/state", "/tmp/app", "/tmp/packages"],
+        [*box, *lowered, str(PYTHON), "-I", program, "/tmp/state", "/tmp/app", "/tmp/packages"],
         input=json.dumps(SCRIPTS), capture_output=True, text=True, timeout=120, env={}, check=False,
     )  # fmt: skip
     if done.returncode != 0 and "bwrap:" in done.stderr:
