@@ -8,6 +8,7 @@ from pathlib import Path
 
 from domain.limits import BOUNDS, RUN_LIMITS, Bound
 from domain.runs import Backend
+from sandbox.box.output_cap import FLOOD, MAX_LINE, MAX_LINES
 from sandbox.local.namespaced import OPTIONS
 from sandbox.local.places import SYSTEM_FILES, SYSTEM_ROOTS
 from sandbox.profiles.tables import controls, telemetry
@@ -96,6 +97,11 @@ def _limits() -> Iterator[str]:
         (f"`{name}`", f"{bound.default:,}", f"{bound.maximum:,}", bound.unit, bound.why) for name, bound in _bounds()
     )
     yield from _table(("limit", "default", "at most", "unit", "why"), rows)
+    yield f"Output has three stages. Up to `output_bytes`, and up to {MAX_LINES:,} lines, every line is kept;"
+    yield f"one of more than {MAX_LINE:,} bytes goes on in the next. What is beyond is counted and thrown away, and"
+    yield "the report says `output_truncated`; the script goes on and may end well. One that writes"
+    yield f"{FLOOD} times `output_bytes` is ended, as `output_limit`."
+    yield ""
 
 
 def _bounds() -> Iterable[tuple[str, Bound]]:
