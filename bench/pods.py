@@ -1,9 +1,9 @@
 """Pods beside the bare API: how long a cold run takes, how soon a stopped one is dead, and 200 evaluations on one node.
 
-    .venv/bin/python bench/pods.py [stops of each kind, 100 by default]
+    .venv/bin/python bench/pods.py [stops of each kind, 100 by default] [queued evaluations, twice as many by default]
 
-On the cluster that KUBECONFIG names, whose node is this machine. All else is scaled by that one number: cold runs (15
-in 100), stops through a whole stack (10 in 100), queued evaluations (200 in 100). The default takes about 10 minutes.
+On the cluster that KUBECONFIG names, whose node is this machine. Cold runs are 15 in 100 stops, stops through a whole
+stack 10 in 100. What has been measured is printed and kept at once. The default takes about TIME minutes.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from domain.lifecycle import Status
 from sandbox.kubernetes.backend import KubernetesSandbox
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.manifest import SELECTOR, manifest, pod_name
+from sandbox.kubernetes.pod_view import PodView
 from sandbox.kubernetes.reflector import Reflector
 from sandbox.local.residue import processes_of_seed
 from tests.e2e.outside import MODEL, SCRIPT, judged
@@ -36,12 +37,15 @@ from tests.e2e.pod_stack import PodStack, a_pod_stack
 from tests.sandbox.kubernetes.runs import Seen, a_run
 from tests.sandbox.kubernetes.world import ENVIRONMENTS, EXECUTIONS, World, entered, namespace_of_its_own
 
+SETTLED_SECONDS = 1.5
+"""A kubelet that has seen to a pod within the last second looks once more before it ends it."""
 METHOD = {
     "cold": "interleaved: `bare` creates the same pod with `print` as its command and waits until the watch shows its "
     "container terminated; `run` is a whole run of `print` by the sandbox, from the call to the report",
     "stop": "the clock runs from the stop to the end of the script's last process, which the node's kernel reports "
-    "by pidfd (`dead`), and to the report of the run (`confirmed`), for which the pod has to be gone; the next pod "
-    "starts as soon as the former is dead",
+    "by pidfd (`dead`), and to the report of the run (`confirmed`), for which the pod has to be gone; in between "
+    f"a watch tells of deletion, container's end and pod's end. The script has run for {SETTLED_SECONDS} s, and one "
+    "pod follows the other",
     "stop_of_an_evaluation": "the same from a signal to the workflow, through every process of a stack; `ended`: until "
     "the row says stopped",
     "queued": "all are submitted at once; each calls a model that counts from outside who calls",
@@ -62,14 +66,14 @@ SCRIPTS = {
 WITHIN_SECONDS = 30
 
 
-async def main(count: int) -> None:
+async def main(count: int, evaluations: int) -> None:
     """Measure all, one after the other."""
     world = entered()
     figures: dict[str, Any] = {}
 
     async def measure(name: str, measuring: Awaitable[object]) -> None:
         figures[name] = await measuring
-        print(name, figures[name], flush=True)
+        keep("pods", "; ".join(f"{name}: {words}" for name, words in METHOD.items()), figures)
 
     with ExitStack() as names:
         namespace = names.enter_context(namespace_of_its_own(world, EXECUTIONS))
@@ -84,13 +88,12 @@ async def main(count: int) -> None:
             rounds = max(5, count * 15 // 100)
             await measure("cold", cold(world, namespace, sandbox, cluster, reflector, rounds))
             for kind, script in SCRIPTS.items():
-                await measure(f"stop, {kind}", stops(sandbox, script, count))
+                await measure(f"stop, {kind}", stops(sandbox, reflector, script, count))
     with tempfile.TemporaryDirectory() as directory:
         async with a_pod_stack(Path(directory)) as pods:
             for kind, script in SCRIPTS.items():
                 await measure(f"stop of an evaluation, {kind}", evaluations_stopped(pods, script, max(3, count // 10)))
-            await measure("queued", queued(pods, 2 * count))
-    keep("pods", "; ".join(f"{name}: {words}" for name, words in METHOD.items()), figures)
+            await measure("queued", queued(pods, evaluations))
 
 
 async def cold(
@@ -126,26 +129,43 @@ async def bare_pod(world: World, namespace: str, cluster: Cluster, reflector: Re
     return took
 
 
-async def stops(sandbox: KubernetesSandbox, script: str, count: int) -> dict[str, Any]:
-    """Death and confirmation of stopped runs."""
-    dead: list[float] = []
-    confirming: list[asyncio.Task[float]] = []
-    for _ in range(count):
-        seed, seen = int.from_bytes(os.urandom(4), "little"), Seen()
-        running = asyncio.create_task(seen.run(sandbox, a_run(script, seed=seed, timeout_seconds=300)))
+async def stops(sandbox: KubernetesSandbox, reflector: Reflector, script: str, count: int) -> dict[str, Any]:
+    """Death and confirmation of stopped runs, and what the cluster tells between the two."""
+    times: dict[str, list[float]] = {}
+    for number in range(1, count + 1):
+        for name, seconds in (await stopped(sandbox, reflector, script)).items():
+            times.setdefault(name, []).append(seconds)
+        if number % 10 == 0:
+            print(f"{number} of {count} stopped, {times['confirmed'][-1]:.2f} s the last", file=sys.stderr, flush=True)
+    return {name: quantiles(seconds) for name, seconds in times.items()}
+
+
+async def stopped(sandbox: KubernetesSandbox, reflector: Reflector, script: str) -> dict[str, float]:
+    """Seconds from the stop on."""
+    seed, seen, marks = int.from_bytes(os.urandom(4), "little"), Seen(), dict[str, float]()
+    request = a_run(script, seed=seed, timeout_seconds=300)
+    async with reflector.changes(pod_name(request.run_id)) as changes:
+        running = asyncio.create_task(seen.run(sandbox, request))
         await asyncio.wait_for(seen.printed.wait(), WITHIN_SECONDS)
+        await asyncio.sleep(SETTLED_SECONDS)
         watching = death_of(seed)
+        telling = asyncio.create_task(told(changes, marks))
         began = time.perf_counter()
         seen.stop.set()
-        confirming.append(asyncio.create_task(since(began, running)))
-        dead.append(await watching - began)
-    return {"dead": quantiles(dead), "confirmed": quantiles(await asyncio.gather(*confirming))}
+        marks["dead"] = await watching
+        await running
+        marks["confirmed"] = time.perf_counter()
+        await asyncio.wait_for(telling, WITHIN_SECONDS)
+    return {name: at - began for name, at in marks.items()}
 
 
-async def since(began: float, task: asyncio.Task[Any]) -> float:
-    """Seconds until a task has its result."""
-    await task
-    return time.perf_counter() - began
+async def told(changes: asyncio.Queue[PodView], marks: dict[str, float]) -> None:
+    """When a watch says for the first time that the pod is being deleted, has terminated, and is gone."""
+    while "gone" not in marks:
+        pod, now = await changes.get(), time.perf_counter()
+        shown = {"deleting": pod.deleting, "terminated": pod.terminated is not None, "gone": pod.gone}
+        for name in (name for name, is_so in shown.items() if is_so):
+            marks.setdefault(name, now)
 
 
 def death_of(seed: int) -> asyncio.Task[float]:
@@ -173,6 +193,7 @@ async def evaluations_stopped(pods: PodStack, script: str, count: int) -> dict[s
     for _ in range(count):
         seed = int.from_bytes(os.urandom(4), "little")
         evaluation_id = await pods.here(seed, script)
+        await asyncio.sleep(SETTLED_SECONDS)
         watching = death_of(seed)
         began = time.perf_counter()
         assert await stack.workflows.stop(evaluation_id, StopOrder(reason="measured"))
@@ -203,4 +224,5 @@ async def queued(pods: PodStack, count: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 100))
+    stops_of_each = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    asyncio.run(main(stops_of_each, int(sys.argv[2]) if len(sys.argv) > 2 else 2 * stops_of_each))

@@ -58,6 +58,7 @@ _IDENTITY: Mapping[str, Demand] = {
 }
 _LIFE: Mapping[str, Demand] = {
     "restarts": Demand(lambda s, _: s.update(restartPolicy="OnFailure"), "runs once"),
+    "a container that restarts by itself": Demand(lambda _, c: c.update(restartPolicy="Always"), "runs once"),
     "no deadline": Demand(lambda s, _: s.pop("activeDeadlineSeconds"), "deadline"),
     "a late deadline": Demand(lambda s, _: s.update(activeDeadlineSeconds=4000), "deadline"),
     "grace 0": Demand(lambda s, _: s.update(terminationGracePeriodSeconds=0), "grace 0"),
