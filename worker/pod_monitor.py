@@ -103,7 +103,7 @@ class PodMonitor:
         for uid, seen in self._seen.items():
             owner = owners.get(evaluation_of(seen.run_id))
             reason = why_to_end_pod(pods[uid], seen, owner, self._missing, self._now())
-            if reason is not None and uid not in self._under_way:
+            if reason is not None and not seen.over and uid not in self._under_way:
                 self._begin(self._act(pods[uid], seen, reason, owner), uid)
 
     async def look_at_walls(self) -> None:
@@ -149,6 +149,7 @@ class PodMonitor:
             if ACTS[reason] is Act.STOP and await self._stopped(pod, seen, reason, owner):
                 return
             await self._namespace.end(pod)
+            seen.over = True
         except PlatformError as error:
             await self._acts.failed(seen.run_id, seen, reason, owner, error)
         except Exception as error:  # a defect of ours at one pod must not keep the others alive

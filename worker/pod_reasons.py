@@ -69,6 +69,8 @@ class PodSeen(Seen):
         self.running_since: datetime | None = None
         self.proven = False
         """Whether the journal holds the run's self-check."""
+        self.over = False
+        """Whether it was seen to be gone, of which the watch may hear later."""
 
     def look(self, pod: PodView, now: datetime) -> None:
         """Take in how it is now."""

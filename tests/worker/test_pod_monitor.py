@@ -32,12 +32,16 @@ RESTARTED = POD.model_copy(update={"restarts": 1})
 
 @dataclass
 class Pods:
-    """A namespace. `obedient`: a pod ends when its evaluation is told to stop. `immortal`: no pod ever ends."""
+    """A namespace. `obedient`: a pod ends when its evaluation is told to stop. `immortal`: no pod ever ends.
+
+    `lagging`: it shows a pod that is gone.
+    """
 
     there: list[PodView] = field(default_factory=lambda: [POD])
     missing: frozenset[Wall] = frozenset()
     obedient: bool = False
     immortal: bool = False
+    lagging: bool = False
     stale: bool = False
     ended: list[str] = field(default_factory=list[str])
     seconds_silent: float = 0.0
@@ -59,7 +63,8 @@ class Pods:
         self.ended.append(pod.uid)
         if self.immortal:
             raise StopUnconfirmed("it does not die")
-        self.there = [each for each in self.there if each.uid != pod.uid]
+        if not self.lagging:
+            self.there = [each for each in self.there if each.uid != pod.uid]
 
 
 @dataclass
@@ -137,6 +142,16 @@ async def test_a_stop_that_nobody_acts_on_is_followed_by_a_kill(bench: Bench) ->
         f"{Reason.RESTARTED}: a stop was ordered by the monitor",
         f"{Reason.RESTARTED}: it was ended by the monitor",
     ]
+
+
+async def test_a_pod_that_the_watch_shows_after_its_end_is_not_ended_again(bench: Bench) -> None:
+    bench.pods.there, bench.pods.lagging = [RESTARTED], True
+
+    await bench.patrol()
+    await bench.patrol()
+
+    assert bench.pods.ended == ["u"]
+    assert len(bench.signals.orders) == 1
 
 
 @pytest.mark.parametrize("signals", [Signals(away=True), Signals(open=False), Signals(hangs=True)])
