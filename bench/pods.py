@@ -3,7 +3,8 @@
     .venv/bin/python bench/pods.py [stops of each kind, 100 by default] [queued evaluations, twice as many by default]
 
 On the cluster that KUBECONFIG names, whose node is this machine. Cold runs are 15 in 100 stops, stops through a whole
-stack 10 in 100. What has been measured is printed and kept at once. The default takes about TIME minutes.
+stack 10 in 100. What has been measured is printed and kept at once. The default takes about 25
+minutes on a quiet machine.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from tests.e2e.pod_stack import PodStack, a_pod_stack
 from tests.sandbox.kubernetes.runs import Seen, a_run
 from tests.sandbox.kubernetes.world import ENVIRONMENTS, EXECUTIONS, World, entered, namespace_of_its_own
 
-SETTLED_SECONDS = 1.5
+SETTLED_SECONDS = 2.5
 """A kubelet that has seen to a pod within the last second looks once more before it ends it."""
 METHOD = {
     "cold": "interleaved: `bare` creates the same pod with `print` as its command and waits until the watch shows its "
@@ -61,7 +62,8 @@ SCRIPTS = {
     # On every core, in C, where no signal handler of Python would run
     "spinning": f"{SPINS}\n\n{BEGIN}    for _ in range(os.cpu_count()):\n"
     "        spin = lambda: hashlib.pbkdf2_hmac('sha256', b'x', b'y', 10**9)\n"
-    "        threading.Thread(target=spin).start()\n",
+    "        threading.Thread(target=spin).start()\n"
+    "    threading.Event().wait()\n",
 }
 WITHIN_SECONDS = 30
 
