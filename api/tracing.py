@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span, SpanKind
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,6 +29,7 @@ class Traced:
             async def told(message: Message) -> None:
                 if message["type"] in {"http.response.start", "websocket.http.response.start"}:
                     span.set_attribute("http.response.status_code", message["status"])
+                    _name(span, Headers(raw=list(message.get("headers", ()))).get("location", "").rpartition("/")[2])
                 await send(message)
 
             try:
@@ -37,6 +38,10 @@ class Traced:
                 method = scope.get("method", "WEBSOCKET")
                 span.set_attribute("http.request.method", method if method in METHODS else OTHER)
                 span.set_attribute("http.route", getattr(scope.get("route"), "path", UNKNOWN_ROUTE))
-                named = str(scope.get("path_params", {}).get("evaluation_id", ""))
-                if EVALUATION_ID.fullmatch(named):
-                    span.set_attribute("airlock.evaluation_id", named)
+                _name(span, str(scope.get("path_params", {}).get("evaluation_id", "")))  # the one that was asked about
+
+
+def _name(span: Span, evaluation_id: str) -> None:
+    """Say which evaluation a span is about, where that is an id."""
+    if EVALUATION_ID.fullmatch(evaluation_id):
+        span.set_attribute("airlock.evaluation_id", evaluation_id)
