@@ -1,4 +1,4 @@
-"""How much one API key may ask: requests per time, and streams held open at once."""
+"""How much one API key may ask: requests per time, and streams held open and bodies held in memory at once."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from api.problems import too_many
 
 BUSY_SECONDS = 10
 """What a client with too many streams is asked to wait."""
+HELD_BYTES = 64 * 1024 * 1024
+"""Of the bodies of one key's requests under way: 200 of the largest scripts at once, and not all memory there is."""
 
 log = structlog.get_logger()
 
@@ -62,3 +64,24 @@ class StreamSlots:
             self._open[key_id] -= 1
             if not self._open[key_id]:
                 del self._open[key_id]
+
+
+class BodyRoom:
+    """Counts the bytes that each key's requests under way hold in this process."""
+
+    def __init__(self, per_key: int = HELD_BYTES) -> None:
+        self._per_key = per_key
+        self._held = Counter[str]()
+
+    @contextmanager
+    def taken(self, key_id: str, size: int) -> Generator[None]:
+        """Hold a body of so many bytes. Raises Problem 429 where others of the key leave no room for it."""
+        if self._held[key_id] + size > self._per_key:
+            raise too_many(f"Requests of this key hold {self._per_key} bytes.", 1, "too_many_bytes")
+        self._held[key_id] += size
+        try:
+            yield
+        finally:
+            self._held[key_id] -= size
+            if not self._held[key_id]:
+                del self._held[key_id]

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 
 from api.gateway import Workflows
 from api.journal_feed import JournalFeed
-from api.rate_limits import RateLimits, StreamSlots
+from api.rate_limits import BodyRoom, RateLimits, StreamSlots
 from api.settings import ApiSettings
 from api.status_queries import StatusQueries
 from api.submitting import Submitting
@@ -42,6 +42,7 @@ class Services:
     feed: JournalFeed
     rate_limits: RateLimits
     stream_slots: StreamSlots
+    body_room: BodyRoom
 
 
 async def services_of(connection: HTTPConnection) -> Services:

@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from api.authentication import authenticate
 from api.problems import MAX_TEXT, Problem
 from api.services import services_of
+from domain.limits import MAX_REQUEST_BYTES
 
 MAX_DEPTH = 32
 """Of lists and objects in one another. A submission needs three, params a few more."""
@@ -45,12 +46,21 @@ class StrictRoute(APIRoute):
 
         async def handle_strictly(request: Request) -> Response:
             strict = StrictRequest(request.scope, request.receive)
-            await authenticate(strict, await services_of(strict))  # the framework would read the body first
-            if takes_body:
+            services = await services_of(strict)
+            principal = await authenticate(strict, services)  # the framework would read the body first
+            if not takes_body:
+                return await handle(strict)
+            with services.body_room.taken(principal.key_id, _most_bytes(strict)):
                 await _require_json(strict)
-            return await handle(strict)
+                return await handle(strict)
 
         return handle_strictly
+
+
+def _most_bytes(request: Request) -> int:
+    """What its body will have at most. Where neither a length nor chunks are announced, HTTP/1.1 knows none."""
+    declared = request.headers.get("content-length", "0" if "transfer-encoding" not in request.headers else "")
+    return min(int(declared), MAX_REQUEST_BYTES) if declared.isdecimal() else MAX_REQUEST_BYTES
 
 
 async def _require_json(request: Request) -> None:

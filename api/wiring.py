@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from api.gateway import Workflows
 from api.journal_feed import JournalFeed
-from api.rate_limits import RateLimits, StreamSlots
+from api.rate_limits import BodyRoom, RateLimits, StreamSlots
 from api.services import Services
 from api.settings import ApiSettings
 from api.status_queries import StatusQueries
@@ -102,6 +102,7 @@ async def serving(
             feed=feed,
             rate_limits=RateLimits(settings.rate_limit, settings.rate_limit_storage),
             stream_slots=StreamSlots(settings.streams_per_key),
+            body_room=BodyRoom(),
         )
 
 
