@@ -112,7 +112,8 @@ async def compiled_by(python: str, user: int | None = None, files: Mapping[str, 
         raise
     if process.returncode != 0 or not pack:
         evidence = complaint.decode("utf-8", "replace")
-        raise EnvironmentUnavailable(f"The interpreter {python} is not a Python 3.11 or newer.", evidence)
+        words = f"The interpreter {python} cannot be used by the user who runs scripts, or is older than Python 3.11."
+        raise EnvironmentUnavailable(words, evidence)
     return pack
 
 

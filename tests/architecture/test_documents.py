@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def anchors_of(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@cache
 def commands_of_airlock() -> dict[tuple[str, ...], set[str]]:
     """Every command by its words, with its options."""
     known: dict[tuple[str, ...], set[str]] = {}

@@ -121,10 +121,11 @@ except ModuleNotFoundError:
     assert (done.stdout.strip(), done.stderr) == ("hidden", "")
 
 
-@pytest.mark.parametrize("unwanted", ["temporalio", "alembic", "awscrt", "bandit", "kubernetes"])
-def test_a_cold_start_does_not_wait_for(unwanted: str) -> None:
+def test_a_cold_start_waits_for_nothing_that_most_requests_do_without() -> None:
     program = "import sys, api.serverless.handler; print(*sys.modules)"
 
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    assert unwanted not in done.stdout.split()
+    loaded = set(done.stdout.split())
+    assert "api.serverless.handler" in loaded
+    assert not loaded & {"temporalio", "alembic", "awscrt", "bandit", "kubernetes"}

@@ -174,6 +174,7 @@ def test_a_missing_namespace_is_refused(temporal: str, environments: Path, datab
     assert "no namespace 'elsewhere'" in refusal(command, environments, **own)
 
 
+@pytest.mark.slow
 def test_without_temporal_a_worker_and_the_setup_say_where_they_looked(environments: Path, database: str) -> None:
     address = f"127.0.0.1:{free_port()}"
 
