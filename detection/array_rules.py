@@ -11,6 +11,8 @@ from detection.resolving import Resolver
 
 MAX_RATIO = 64
 """A window over an array shows each element a few times; what shows more than this shows something else."""
+MAX_SHOWN = 4096
+"""Of an array of unknown size, in steps that were counted by hand instead of taken from the array."""
 _MAKERS = frozenset({"numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full"})
 VIEWS = frozenset({"numpy.lib.stride_tricks.as_strided", "torch.as_strided"})
 
@@ -23,8 +25,10 @@ def view_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         return
     own = _size(node.args[0], resolver)
     parts = shapes[0].elts if isinstance(shapes[0], SEQUENCES) else shapes[:1]
+    strides = [part for each in strides for part in (each.elts if isinstance(each, SEQUENCES) else [each])]
     shown = max((number for each in parts for number in resolver.integers(each)), default=0)
-    if own and shown > own * MAX_RATIO:
+    counted = any(number > 0 for each in strides for number in resolver.integers(each))
+    if (own and shown > own * MAX_RATIO) or (not own and counted and shown >= MAX_SHOWN):
         yield note_at("native_code", node, evidence="as_strided")
 
 

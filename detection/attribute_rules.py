@@ -114,7 +114,8 @@ def dangerous_texts(arguments: list[ast.expr], resolver: Resolver) -> Iterator[N
 
 def walks_to_system(path: str) -> bool:
     """Whether a path of attributes leads through a library to the system: `0.re.enum.sys.modules[os]`."""
-    return len(_SYSTEM_STEPS & set(_STEP.split(path))) > 1
+    steps = set(_STEP.split(path))
+    return len(_SYSTEM_STEPS & steps) > 1 or bool({"_os", "_sys", "_posix", "_subprocess"} & steps)
 
 
 def format_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 
 from detection.arguments import argument_texts
@@ -25,7 +26,7 @@ from detection.origins import origin
 from detection.patch_rules import redirect_notes
 from detection.payload_rules import factory_notes
 from detection.reaching import MODEL, is_made_from_answers
-from detection.resolving import Resolver
+from detection.resolving import FOUND_IN_OTHERS, Resolver
 from detection.sources import callee
 from detection.spelling import is_spelled
 from detection.static_tables import (
@@ -51,11 +52,14 @@ from detection.syntax_tree import within
 _WRITABLE = ("/tmp", "/var/tmp", "/dev/shm", "/home", "/root")  # noqa: S108 - looked for, not used
 _RUNNING_METHODS = frozenset({"eval", "query", "loadTestsFromName", "from_string", "runsource", "runcode"})
 """Methods of data frames, templates, test loaders and consoles that run what a text says."""
+_REACHING_QUERY = re.compile(r"@\w+\.\w+(?:\.\w+|\()|__\w+__")
+"""`n > @pandas.io.common.os.getpid()`: the query of a data frame that leaves the frame."""
 _LOOKERS = frozenset(
     f"inspect.{name}" for name in ("getmodule", "getfile", "getsource", "getsourcefile", "getsourcelines", "getmembers")
 )
 _BINARY_LOADERS = frozenset(f"importlib.machinery.{kind}FileLoader" for kind in ("Extension", "Sourceless"))
 _COPYING = frozenset({"dumps", "dump", "getmembers", "getsource"})
+_JSON = frozenset({"json.dumps", "json.dump"})
 _REPLACERS = frozenset({"update", "setdefault", "__setitem__"})
 _MUTATORS = _REPLACERS | {"insert", "append", "extend", "clear"}
 
@@ -105,11 +109,13 @@ def _harness_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """The harness handed on, the model changed by a detour, answers run by a method."""
     if any(isinstance(each, ast.Name) and "airlock_runtime" in resolver.meanings(each) for each in node.args):
         yield note_at("harness_access", node, evidence="airlock_runtime")
-    if any(MODEL in resolver.meanings(each) for each in node.args) and callee(node.func) in _COPYING:
-        yield note_at("opens_model", node, evidence=callee(node.func))
+    if callee(node.func) in _COPYING and any(MODEL in resolver.meanings(each) for each in node.args):
+        fails = resolver.meanings(node.func) & _JSON and all(each.arg != "default" for each in node.keywords)
+        if not fails:  # JSON holds no model: a name means something else there
+            yield note_at("opens_model", node, evidence=callee(node.func))
     if not isinstance(node.func, ast.Attribute) or not node.args:
         return
-    if node.func.attr == "object" and MODEL in resolver.meanings(node.args[0]):
+    if node.func.attr == "object" and {MODEL, f"{MODEL}.__class__"} & resolver.meanings(node.args[0]):
         yield note_at("forges_harness", node, evidence="patch.object")
     elif node.func.attr == "__setattr__" and MODEL in resolver.meanings(node.args[0]) | resolver.meanings(
         node.func.value
@@ -117,14 +123,28 @@ def _harness_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         yield note_at("forges_harness", node, evidence="__setattr__")
     elif node.func.attr in _RUNNING_METHODS and is_made_from_answers(node.args[0], resolver):
         yield note_at("answer_as_code", node, evidence=node.func.attr)
+    elif node.func.attr in {"query", "eval"}:
+        for text in filter(_REACHING_QUERY.search, argument_texts(node.args[:1], resolver)):
+            yield note_at("hidden_dynamic_code", node, evidence=text)
 
 
 def _mock_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """`mock.patch("json.dumps", ...)`: by name, and for everybody."""
+    if _opens_patch(node, resolver):
+        yield note_at("hidden_introspection", node, evidence="getter")
     if callee(node.func) == "patch":
         for text in argument_texts(node.args[:1], resolver):
             if text.startswith(("json.", "airlock_runtime", "sys.modules", "__main__")):
                 yield note_at("forges_harness", node, evidence=text)
+
+
+def _opens_patch(node: ast.Call, resolver: Resolver) -> bool:
+    """`mock.patch("subprocess.run").getter()`: what a patch would replace."""
+    if node.args or not isinstance(node.func, ast.Attribute) or node.func.attr != "getter":
+        return False
+    owner = node.func.value
+    made = resolver.sources.of.get(owner.id, [])[:8] if isinstance(owner, ast.Name) else [owner]
+    return any(isinstance(each, ast.Call) and callee(each.func) == "patch" for each in made)
 
 
 def _import_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
@@ -155,7 +175,10 @@ def handed_on_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     if any("builtins.getattr" in resolver.meanings(argument) for argument in node.args):
         for argument in node.args:
             for text in argument_texts([argument], resolver):
-                if any(part in ATTRIBUTES or part in CLIMBING for part in text.split(".")):
+                if any(
+                    part in ATTRIBUTES or part in CLIMBING or part.removeprefix("_") in FOUND_IN_OTHERS
+                    for part in text.split(".")
+                ):
                     yield note_at("hidden_introspection", node, evidence=text)
                     return
 
@@ -251,6 +274,8 @@ def _mode_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
 
 def _looking_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """`inspect.getsource(type(model))`: the harness from the inside."""
+    if resolver.names_internals and "inspect.getmembers" in resolver.meanings(node.func):
+        yield note_at("hidden_introspection", node, evidence="inspect.getmembers")
     for argument in node.args[:1]:
         named = resolver.meanings(argument)
         if any(name == MODEL or name.startswith((f"{MODEL}.", "airlock_runtime")) for name in named):

@@ -90,7 +90,7 @@ def _reads_credential(part: ast.Call | ast.Subscript, resolver: Resolver) -> boo
         named = part.slice if "os.environ" in resolver.meanings(part.value) else None
     else:
         called = resolver.meanings(part.func)
-        if part.args and called & {"os.path.expandvars", "posixpath.expandvars"}:
+        if part.args and called & {"os.path.expandvars", "posixpath.expandvars", "ntpath.expandvars"}:
             return any(map(CREDENTIAL_VARIABLE.search, origin(part.args[0], resolver).texts))
         named = part.args[0] if part.args and called & ENVIRONMENT_READERS else None
     return named is not None and any(text and CREDENTIAL_VARIABLE.search(text) for text in resolver.texts(named))

@@ -62,7 +62,8 @@ def run_texts(node: ast.Call, resolver: Resolver) -> Iterator[str]:
 
 def runner_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """`timeit.timeit(text)`."""
-    if any(is_made_from_answers(argument, resolver) for argument in node.args[:2]):
+    named = [each.value for each in node.keywords if each.arg in {"stmt", "setup", "statement", "cmd"}]
+    if any(is_made_from_answers(argument, resolver) for argument in (*node.args[:2], *named)):
         yield note_at("answer_as_code", node)
     for text in run_texts(node, resolver):
         if as_code(text) is not None:

@@ -37,6 +37,7 @@ _UNPACKING = frozenset(
 )
 _NAMING_MEMBERS = frozenset({"tarfile.TarInfo", "zipfile.ZipInfo", "zipfile.ZipFile().writestr"})
 
+_SHARED = frozenset(f"multiprocessing.shared_memory.{name}" for name in ("SharedMemory", "ShareableList"))
 _MODES, _WRITING = frozenset("rwaxbtU+"), frozenset("wax+")
 _WRITE_FLAGS = frozenset({"O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"})
 
@@ -45,8 +46,10 @@ def file_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """What one call does to files that are not the script's."""
     method = METHODS.get(node.func.attr) if isinstance(node.func, ast.Attribute) else None
     acts = {CALLS[name] for name in resolver.meanings(node.func) & FILE_ACTS}
-    if any(keyword.arg == "dir_fd" for keyword in node.keywords):
-        yield note_at("reads_machine", node, evidence="dir_fd")
+    for keyword in node.keywords:
+        if keyword.arg in {"dir_fd", "fromfile_prefix_chars"}:
+            yield note_at("reads_machine", node, evidence=keyword.arg)
+    yield from _handed_over(node, resolver)
     if method is not None and not acts:
         assert isinstance(node.func, ast.Attribute)
         yield from _notes(node, method, _paths([node.func.value], resolver))
@@ -130,6 +133,17 @@ def _member_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
             if text.startswith(("../", "..\\")):
                 yield note_at("writes_to_machine", node, evidence=text)
                 return
+
+
+def _handed_over(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`parser.parse_args(["--gold=/etc/group"])`, and memory that another process shares."""
+    if isinstance(node.func, ast.Attribute) and node.func.attr in {"parse_args", "parse_known_args"}:
+        for text in argument_texts(node.args[:1], resolver):
+            path = text.rpartition("=")[2].lstrip("@")
+            if path.startswith("/") and is_foreign_to_read(path):
+                yield note_at("reads_machine", node, evidence=path)
+    if resolver.meanings(node.func) & _SHARED and all(each.arg != "create" for each in node.keywords):
+        yield note_at("reads_machine", node, evidence="shared memory")
 
 
 def _act(node: ast.Call, act: Act) -> Act:

@@ -25,6 +25,7 @@ _SENDING = frozenset(
 _CARRIERS = frozenset({"data", "json", "files", "content", "body", "fields", "payload"})
 _HEADERS = frozenset({"headers", "auth", "cookies", "timeout", "context", "verify"})
 _URL = re.compile(r"^(?:https?|ftp|wss?|gopher|tftp|ldap|smb|s3|gs|gcs|abfs|hf)s?://", re.IGNORECASE)
+_NUMBERED = re.compile(r"^\w+://\d+\.\d+\.\d+\.\d+(?:[:/]|$)")
 _FETCHING = frozenset({"genfromtxt", "loadtxt", "fromregex", "parse", "iterparse", "DataSource", "imread", "open"})
 _FETCHED = ("read_", "to_", "load_", "save_")
 """Functions of libraries that take an address for a file."""
@@ -46,6 +47,8 @@ def network_flow_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
             yield note_at("sends_data", node, evidence=url)
     if not known and _seems_to_send(node):
         yield note_at("network_use", node, evidence=urls[0])
+    if not known and not _seems_to_send(node) and any(map(_NUMBERED.match, urls)):
+        yield note_at("raw_network", node, evidence=urls[0])
     to_model_service = bool(urls) and all(map(is_model_service, urls))
     taken = "" if to_model_service else _taken(node, resolver, sending=bool(known) or _seems_to_send(node))
     if taken:

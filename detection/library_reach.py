@@ -44,7 +44,11 @@ WHOLE_MODULES: Mapping[str, str] = kinds(
         tkinter turtle turtledemo idlelib mailcap pynput pyautogui""",
     ),
     ("credential_store", "netrc keyring secretstorage browser_cookie3 win32crypt"),
-    ("starts_process", "pty pipes venv sh plumbum invoke"),
+    (
+        "starts_process",
+        """pty pipes venv sh plumbum invoke multiprocessing.forkserver multiprocessing.resource_tracker
+        multiprocessing.popen_fork multiprocessing.popen_spawn_posix multiprocessing.popen_forkserver""",
+    ),
     (
         "native_code",
         """ctypes _ctypes cffi _cffi_backend _posixsubprocess _posixshmem _testcapi _testinternalcapi numpy.f2py

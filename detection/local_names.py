@@ -63,6 +63,28 @@ def is_local(node: ast.Name, spans: dict[str, list[Span]]) -> bool:
     return before > 0 and place < own[before - 1][1]
 
 
+def is_own_class(name: str, nodes: Iterable[ast.AST]) -> bool:
+    """Whether `name` is a plain class of the script and never anything else."""
+    defined = 0
+    for node in nodes:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            defined += 1
+            if node.decorator_list or node.keywords:
+                return False
+        elif _binds(node, name):
+            return False
+    return defined == 1
+
+
+def _binds(node: ast.AST, name: str) -> bool:
+    """Whether a node gives `name` a meaning, by whatever kind of statement."""
+    if isinstance(node, ast.Name):
+        return node.id == name and not isinstance(node.ctx, ast.Load)
+    if isinstance(node, ast.alias):
+        return name == (node.asname or node.name) or node.name == "*"
+    return name in {getattr(node, "name", None), getattr(node, "rest", None), getattr(node, "arg", None)}
+
+
 def _merged(spans: list[Span]) -> list[Span]:
     merged: list[Span] = []
     for start, end in sorted(spans):

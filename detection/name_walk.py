@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from detection.imports import Imports
-from detection.local_names import is_local, local_spans
+from detection.local_names import is_local, is_own_class, local_spans
 from detection.names import (
     ATTRIBUTES,
     BUILTIN_NAMES,
@@ -58,6 +58,9 @@ class NameWalk:
         self._harmless: set[int] = set()
         """Nodes, by identity, that their parent has explained."""
         self._starts_interpreter: set[int] = set()
+        self._listings: set[int] = set()
+        self._subclassed: list[ast.Attribute] = []
+        """`Task.__subclasses__()`, which tells nothing where `Task` is a class of the script's own."""
 
     def through(self, tree: ast.AST) -> Note | None:
         """Visit every node. Returns why the walk was given up, None where it was not."""
@@ -85,6 +88,9 @@ class NameWalk:
                 yield note_at("dynamic_code", name, evidence=name.id)
         for member in self._members:
             yield from self._member_notes(member, aliases)
+        for member in self._subclassed:
+            if not isinstance(member.value, ast.Name) or not is_own_class(member.value.id, self.nodes):
+                yield note_at("introspection", member, evidence=member.attr)
         for patch in self._patches:
             if id(patch) not in self._harmless and _modules_of(patch.value, aliases) & PATCHED_MODULES:
                 yield note_at("harness_patch", patch, evidence=patch.attr)
@@ -118,6 +124,9 @@ class NameWalk:
         elif isinstance(owner, ast.Name) and owner.id in _BUILTIN_FAMILY and not node.attr.startswith("_"):
             self._harmless.add(id(owner))  # `eval.score`: no builtin has such an attribute
         rule = ATTRIBUTES.get(node.attr)
+        if id(node) in self._listings:
+            self._subclassed.append(node)
+            rule = None
         if isinstance(owner, ast.Name) and owner.id == "__spec__" and node.attr == "loader":
             rule = "builtins_access"
         if rule is not None and id(node) not in self._harmless:
@@ -134,6 +143,8 @@ class NameWalk:
                 rule = ATTRIBUTES.get(name.value)
                 if rule is not None:
                     self._notes.append(note_at(rule, name, evidence=name.value))
+        elif _lists_subclasses(node):
+            self._listings.add(id(node.func))
         if node.args and _is_own_interpreter(node.args[0]):
             self._starts_interpreter.add(id(node.func))
 
@@ -205,6 +216,11 @@ class NameWalk:
         ast.If: _look_at_if,
         ast.With: _look_at_with,
     }
+
+
+def _lists_subclasses(node: ast.Call) -> bool:
+    listed = isinstance(node.func, ast.Attribute) and node.func.attr == "__subclasses__"
+    return listed and not node.args and not node.keywords
 
 
 def _modules_of(node: ast.expr, aliases: Aliases) -> frozenset[str]:

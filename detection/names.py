@@ -35,6 +35,8 @@ ATTRIBUTES = _table(
     ("native_code", ("__array_interface__", "__array_struct__", "__cuda_array_interface__")),
     ("native_code", ("ExternalFunction", "cpp_extension", "load_inline", "RawKernel", "RawModule")),
     ("starts_process", ("set_executable",)),
+    ("dynamic_code", ("runctx", "runeval")),
+    ("introspection", ("get_coro", "temp_original", "get_original")),
     ("frame_access", ("_getframe", "_current_frames", "_getframemodulename")),
 )
 """Attributes, of whatever object."""
@@ -113,7 +115,19 @@ MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "resource": _table(("signals_process", ("prlimit",))),
         "unittest.mock": _table(("dynamic_code", ("_importer", "_dot_lookup"))),
         "test.support.import_helper": _table(("dynamic_code", ("import_module", "import_fresh_module"))),
-        "logging.config": _table(("dynamic_code", ("_resolve", "fileConfig", "listen"))),
+        "logging.config": _table(
+            ("dynamic_code", ("_resolve", "fileConfig", "listen", "BaseConfigurator", "DictConfigurator"))
+        ),
+        "doctest": _table(
+            ("dynamic_code", ("DocTestParser", "DocTestRunner", "DebugRunner", "debug_src", "debug_script"))
+        ),
+        "pdb": _table(("dynamic_code", ("Pdb",))),
+        "importlib.abc": _table(
+            ("code_loading", ("InspectLoader", "ExecutionLoader", "FileLoader", "SourceLoader", "Loader")),
+            ("code_loading", ("MetaPathFinder", "PathEntryFinder", "ResourceLoader")),
+        ),
+        "importlib.metadata": _table(("dynamic_code", ("EntryPoint",))),
+        "multiprocessing.managers": _table(("network_protocol", ("BaseManager", "SyncManager", "Server"))),
         "xmlrpc.server": _table(("dynamic_code", ("resolve_dotted_attribute",))),
         "airlock_runtime": _table(("harness_access", ("send", "receive", "Model", "__file__", "__dict__", "_read"))),
         "webbrowser": _table(("opens_browser", ("open", "open_new", "open_new_tab", "get"))),

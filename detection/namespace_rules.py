@@ -9,10 +9,10 @@ from detection.node_kinds import NAMED, NAMES_AND_MEMBERS
 from detection.notes import Note, note_at
 from detection.resolving import Meanings, Resolver
 from detection.spelling import is_spelled
-from detection.static_tables import GUARDED_MODULES, REACHING_MODULES
+from detection.static_tables import GUARDED_MODULES, NAMESPACED_MODULES, REACHING_MODULES
 
 _ENVIRONMENTS = frozenset({"os.environ", "os.environb", "posix.environ"})
-_GUARDED = frozenset(f"{module}.__dict__" for module in GUARDED_MODULES)
+_GUARDED = frozenset(f"{module}.__dict__" for module in GUARDED_MODULES | NAMESPACED_MODULES)
 _WHOLE = _GUARDED | {f"{module}.__dict__" for module in REACHING_MODULES}
 _KEYED = frozenset({"get", "setdefault", "pop", "__getitem__", "__contains__", "__setitem__", "update", "__delitem__"})
 _PATCHES = frozenset({"dict", "object", "len", "bool", "type", "isinstance", "hasattr"})

@@ -23,7 +23,7 @@ ORIGINS: Mapping[str, str] = kinds(
     ),
     (
         "source",
-        """inspect.getsource inspect.getsourcelines sys.argv sys.path sys.modules
+        """inspect.getsource inspect.getsourcelines sys.path sys.modules
         sys.executable sys.orig_argv builtins.globals builtins.locals inspect.stack inspect.currentframe
         sys._getframe traceback.extract_stack traceback.format_stack sys.exc_info""",
     ),

@@ -19,6 +19,7 @@ from detection.notes import Note, note_at
 from detection.origins import origin
 from detection.reaching import reached_from
 from detection.resolving import Resolver
+from detection.sources import callee
 from detection.static_tables import DETOUR_RULES
 from detection.templates import template
 
@@ -110,6 +111,20 @@ def _annotations(node: ast.AST) -> Iterator[ast.expr]:
     found = node.annotation if isinstance(node, ast.arg) else getattr(node, "returns", None)
     if isinstance(found, ast.expr):
         yield found
+
+
+_EVALUATING = frozenset({"get_type_hints", "get_annotations", "register", "signature", "evaluate_forward_ref"})
+
+
+def written_annotations(nodes: Sequence[ast.AST]) -> Iterator[Note]:
+    """`f.__annotations__ = {"x": text}` beside something that evaluates annotations which are texts."""
+    if not any(isinstance(node, ast.Call) and callee(node.func) in _EVALUATING for node in nodes):
+        return
+    for node in nodes:
+        for target in node.targets if isinstance(node, ast.Assign) else ():
+            owner = target.value if isinstance(target, ast.Subscript) else target
+            if isinstance(owner, ast.Attribute) and owner.attr == "__annotations__":
+                yield note_at("hidden_dynamic_code", target, evidence="__annotations__")
 
 
 def channel_notes(calls: Sequence[ast.Call]) -> Iterator[Note]:

@@ -29,7 +29,7 @@ NOTHING: Meanings = frozenset()
 
 _BUILTINS = frozenset(name for name in dir(builtins) if not name.startswith("__")) | {"__import__"}
 _BARE_INTERNALS = frozenset({"subclasses", "globals", "builtins", "closure", "loader", "mro"})
-_FOUND_IN_OTHERS = frozenset({"os", "posix", "sys", "subprocess", "builtins", "importlib"})
+FOUND_IN_OTHERS = frozenset({"os", "posix", "sys", "subprocess", "builtins", "importlib"})
 """Modules that are attributes of other modules: `shutil.os`, `random._os`."""
 _FOUND_IN_LIBRARIES = frozenset({"socket", "shutil", "ctypes", "pickle", "signal", "marshal", "asyncio", "ssl"})
 """Those that are looked for in modules only: many honest objects have a `socket`."""
@@ -162,7 +162,7 @@ class Resolver:
 
     def _attribute(self, node: ast.Attribute) -> Iterator[str]:
         owners = self.meanings(node.value)
-        if node.attr.removeprefix("_") in _FOUND_IN_OTHERS and "asyncio" not in owners:
+        if node.attr.removeprefix("_") in FOUND_IN_OTHERS and "asyncio" not in owners:
             yield node.attr.removeprefix("_")
         if node.attr in _FOUND_IN_LIBRARIES and self.is_import(node.value):
             yield node.attr
@@ -232,7 +232,8 @@ class Resolver:
         elif function == "functools.reduce" and len(rest) > 1 and "builtins.getattr" in self.meanings(first):
             names = self.folder.fold(rest[0])
             if isinstance(names, tuple):
-                yield from (f"{owner}.{'.'.join(map(str, names))}" for owner in self.meanings(rest[1]))
+                path = ".".join(map(str, names))
+                yield from (_through_libraries(f"{owner}.{path}") for owner in self.meanings(rest[1]))
             yield from self._member(rest[1], rest[0])
         else:
             for inner in self.meanings(first):
@@ -262,10 +263,10 @@ class Resolver:
         owners = self.meanings(owner)
         if owners:
             for text in self.texts(name):
-                yield from (f"{each}.{text}" for each in owners)
+                yield from (_through_libraries(f"{each}.{text}") for each in owners)
         if self.is_import(owner):
             found = {text.removeprefix("_") for text in self.texts(name) if text is not None}
-            yield from found & (_FOUND_IN_OTHERS | _FOUND_IN_LIBRARIES)
+            yield from found & (FOUND_IN_OTHERS | _FOUND_IN_LIBRARIES)
 
     def _subscript(self, owner: ast.expr, key: ast.expr) -> Iterator[str]:
         owners = self.meanings(owner)
@@ -279,12 +280,21 @@ class Resolver:
         if owner == "sys.modules":
             return key
         if owner.endswith(".__dict__"):
-            return f"{owner.removesuffix('.__dict__')}.{key}"
+            return _through_libraries(f"{owner.removesuffix('.__dict__')}.{key}")
         if owner == "builtins":
             return f"builtins.{key}"
         if owner in {"builtins.globals()", "builtins.locals()"}:
             return "builtins" if key == "__builtins__" else min(self._imported.get(key, NOTHING), default="")
         return ""
+
+
+def _through_libraries(name: str) -> str:
+    """`statistics.random._os.getppid` as `os.getppid`: a module that is found in another one is itself."""
+    owner, *path = name.split(".")
+    for place, part in reversed(list(enumerate(path))):
+        if part.removeprefix("_") in FOUND_IN_OTHERS and owner != "asyncio":
+            return ".".join([part.removeprefix("_"), *path[place + 1 :]])
+    return name
 
 
 def _is_namespace(meaning: str) -> bool:

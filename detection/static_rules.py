@@ -21,7 +21,7 @@ from detection.namespace_rules import key_notes, namespace_notes
 from detection.node_kinds import CALLS_AND_ITEMS, LOOPS, MADE_TEXTS, MEANT, MEMBERS_AND_ITEMS
 from detection.notes import Note, note, note_at
 from detection.patch_rules import patch_notes
-from detection.payload_rules import channel_notes, pickled_code, read_annotations
+from detection.payload_rules import channel_notes, pickled_code, read_annotations, written_annotations
 from detection.probe_rules import probe_notes
 from detection.reaching import ASKING, MODEL
 from detection.rescans import Rescans
@@ -99,6 +99,7 @@ class _Analysis:
         yield from result_notes(self._nodes, self._resolver)
         yield from probe_notes(self._nodes, self._resolver)
         yield from pickled_code(self._nodes)
+        yield from written_annotations(self._nodes)
         yield from namespace_notes(self._nodes, self._resolver)
         written = (*encoded_constants(self._nodes), *self._documented_code(), *read_annotations(self._nodes))
         for node, text in written:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from detection.decoders import CONSTANTS, DECODERS, PURE_FUNCTIONS
 from detection.file_acts import FILE_ACTS
+from detection.library_reach import HARMLESS, JUDGED_BY_NAME
 from detection.names import IMPORTS, MODULE_NAMES, PATCHED_MODULES
 from detection.origin_names import ORIGINS, PROBES
 from detection.word_lists import words
@@ -172,6 +173,13 @@ REACHING_MODULES = words("""
     shelve shutil signal site socket sqlite3 ssl sysconfig tempfile unittest urllib urllib.request uuid inspect
 """)
 """Modules with something in them that reaches the system: nobody goes through all their names."""
+TABLES_OF_FUNCTIONS = words("""
+    math cmath operator statistics string random itertools functools datetime hashlib collections json re time
+    builtins string typing decimal fractions unicodedata calendar
+""")
+"""Modules of which honest scripts look up what they are told to."""
+NAMESPACED_MODULES = (HARMLESS | JUDGED_BY_NAME) - TABLES_OF_FUNCTIONS
+"""Modules of the library: through the names of nearly each of them the system is reached."""
 HARNESS_MODULES = frozenset({"__main__", "builtins", "json", "json.encoder", "airlock_runtime", "sys", "io", "os"})
 """What the harness uses to make the result."""
 
@@ -244,6 +252,9 @@ _ASKED_FOR = (
     *(
         "os.path.expandvars",
         "posixpath.expandvars",
+        "ntpath.expandvars",
+        "multiprocessing.shared_memory.SharedMemory",
+        "multiprocessing.shared_memory.ShareableList",
         "threading.Timer",
         "numpy.lib.stride_tricks.as_strided",
         "torch.as_strided",
@@ -256,7 +267,15 @@ _ASKED_FOR = (
         "sys.setrecursionlimit",
     ),
     *("threading.stack_size", "signal.pthread_sigmask", "signal.sigaction", "pkgutil.iter_modules", "threading"),
-    *("os.chmod", "pathlib.Path().chmod", "copyreg.pickle", "inspect.getmodule", "inspect.getfile", "logging.config"),
+    *(
+        "json.dumps",
+        "json.dump",
+        "os.chmod",
+        "copyreg.pickle",
+        "inspect.getmodule",
+        "inspect.getfile",
+        "logging.config",
+    ),
     *("inspect.getsource", "inspect.getsourcefile", "inspect.getsourcelines", "inspect.getmembers", "inspect.unwrap"),
     *("logging.config.dictConfig", "logging.config.fileConfig", "importlib.machinery.ExtensionFileLoader"),
 )
@@ -296,6 +315,6 @@ _RULED = (
     *(f"{name}()" for name in PROBES),
     *(*DECODERS, *PURE_FUNCTIONS, *CONSTANTS),
 )
-_MODULES = {name.rpartition(".")[0] for name in _RULED} | GUARDED_MODULES | REACHING_MODULES
+_MODULES = {name.rpartition(".")[0] for name in _RULED} | GUARDED_MODULES | REACHING_MODULES | NAMESPACED_MODULES
 RELEVANT_NAMES = _with_prefixes([*_RULED, *REACHING_MODULES, *(f"{module}.__dict__" for module in _MODULES)])
 """Everything that some rule asks for, and every step on the way to it."""

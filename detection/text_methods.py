@@ -19,6 +19,9 @@ PLAIN_METHODS = frozenset(
 _WIDE_FORMAT = re.compile(r"\{[^{}]*:[^{}]*[0-9{*]")
 
 
+_FIELD_ACCESS = re.compile(r"\{[^{}]*[.\[]")
+
+
 def _split(owner: Any, *what: Any) -> tuple[Any, ...]:
     return tuple(owner.split(*what))
 
@@ -30,7 +33,7 @@ def _replace(owner: Any, old: Any, new: Any) -> Any:
 
 
 def _format(owner: str, *values: Any, **named: Any) -> str:
-    if _WIDE_FORMAT.search(owner) or "." in owner or "[" in owner or owner.count("{") > 100:
+    if _WIDE_FORMAT.search(owner) or _FIELD_ACCESS.search(owner) or owner.count("{") > 100:
         raise DecodeRefused
     return owner.format(*values, **named)
 
