@@ -22,6 +22,7 @@ SYSTEM_FILES: Mapping[str, str] = MappingProxyType(
         "/dev/urandom": "randomness",
         "/sys/devices/system/cpu/online": "how many processors there are: thread pools ask",
         "/proc/meminfo": "how much memory there is, which a system call tells too: psutil asks",
+        "/proc/sys/vm/overcommit_memory": "a number that is no secret: the allocator of Python 3.13 asks",
         "/proc/self/stat": "its own times: psutil asks",
         "/proc/self/statm": "its own memory",
         "/proc/self/status": "its own memory and threads: many scripts weigh themselves",

@@ -123,6 +123,7 @@ HONEST_CODE = [
     "import locale as l, time, datetime as d; l.setlocale(l.LC_ALL, ''); time.localtime(); d.datetime.now()",
     "import json, random, re, csv, statistics, collections, decimal, uuid; uuid.uuid4(); random.random()",
     "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(4) as p: [*p.map(str, range(9))]",
+    "open('/proc/sys/vm/overcommit_memory').read()",  # what the allocator of Python 3.13 does by itself
 ]
 
 
