@@ -15,7 +15,7 @@ from detection.syntax_tree import within
 
 HUGE = 1 << 30
 """Bytes or elements at once: an evaluation works with thousandths of it."""
-DEEPEST = 1_000_000
+DEEPEST = 10_000_000
 """Frames, or bytes of a thread's stack in thousands: nobody recurses that deep on purpose."""
 MANY = 5_000
 """Threads or processes of one loop."""
