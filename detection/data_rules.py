@@ -12,7 +12,7 @@ from detection.notes import Note, note_at
 from detection.reaching import is_made_from_answers, reached_from
 from detection.resolving import Resolver
 from detection.sources import callee
-from detection.static_tables import OBJECT_TAGS, TEXT_RUNNERS
+from detection.static_tables import OBJECT_TAGS, PICKLERS, TEXT_RUNNERS
 from detection.syntax_tree import within
 
 
@@ -20,12 +20,17 @@ def pickle_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """`pickle.loads(...)`: of answers, of the script's own text, of anything."""
     if not node.args:
         return
-    if is_made_from_answers(node.args[0], resolver):
+    if is_made_from_answers(node.args[0], resolver) and not _is_copied(node.args[0], resolver):
         yield note_at("answer_as_code", node)
     elif _is_decoded(node.args[0], resolver):
         yield note_at("unpickles_literal", node)
     else:
         yield note_at("unpickles", node)
+
+
+def _is_copied(node: ast.expr, resolver: Resolver) -> bool:
+    """`pickle.dumps(rows)` on the spot: an answer in it is text again, whatever it says."""
+    return isinstance(node, ast.Call) and not resolver.meanings(node.func).isdisjoint(PICKLERS)
 
 
 def _is_decoded(node: ast.expr, resolver: Resolver) -> bool:

@@ -134,6 +134,7 @@ UNPICKLERS = frozenset(
     | {"cloudpickle.loads", "cloudpickle.load", "joblib.load", "pandas.read_pickle", "shelve.open"}
     | {"tracemalloc.Snapshot.load", "pstats.Stats", "multiprocessing.reduction.ForkingPickler.loads"}
 )
+PICKLERS = frozenset({"pickle.dumps", "_pickle.dumps", "dill.dumps", "cloudpickle.dumps"})
 TEXT_RUNNERS = frozenset(
     {
         "timeit.timeit",
@@ -297,7 +298,8 @@ def _with_prefixes(names: Iterable[str]) -> frozenset[str]:
 
 _RULED = (
     *(f"{module}.{name}" for module, names in MODULE_NAMES.items() for name in names),
-    *(NETWORK_CALLS | FILE_CALLS | UNPICKLERS | TEXT_RUNNERS | MODULE_LOADERS | CODE_BUILDERS | ATTRIBUTE_GETTERS),
+    *(NETWORK_CALLS | FILE_CALLS | UNPICKLERS | PICKLERS | TEXT_RUNNERS | MODULE_LOADERS | CODE_BUILDERS),
+    *ATTRIBUTE_GETTERS,
     *(*DESCRIPTOR_CALLS, *OBJECT_LOADERS, *RAW_NETWORK_CALLS, "os.write", "builtins.print", "sys.stdout.write"),
     *(
         "sys.__stdout__.write",
