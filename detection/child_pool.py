@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -73,6 +74,9 @@ class _Child:
     async def reap(self) -> None:
         """Read what is left and wait: until then the process and its pipes are not gone."""
         await self._process.communicate()
+        if self._process.stdin is not None:
+            with suppress(ConnectionError):  # it died while we wrote: `ask` has said so, and the log need not
+                await self._process.stdin.wait_closed()
 
 
 class ChildPool:

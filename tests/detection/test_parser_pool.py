@@ -15,7 +15,7 @@ import pytest
 
 import detection.parser_pool
 from detection.child_pool import ChildDied, ChildPool
-from detection.child_protocol import MEMORY_BYTES, Frame
+from detection.child_protocol import HEADER, MEMORY_BYTES, Frame, pack
 from detection.parser_pool import ParsedScript, ParserPool
 from domain.errors import AnalyserFailed, EnvironmentUnavailable, ParserTimeout
 from domain.findings import Finding, Verdict
@@ -26,6 +26,15 @@ MODULES = frozenset(sys.stdlib_module_names)
 AMPLE = timedelta(seconds=30)
 PROGRAM = Path(detection.parser_pool.__file__).with_name("parser_child.py")
 SLOW = b"x=1\n" * 60_000
+LEAVES = f"""
+import sys
+length = int.from_bytes(sys.stdin.buffer.read({HEADER.size}), "big")
+sys.stdin.buffer.read(length)
+sys.stdout.buffer.write({pack({})!r})
+sys.stdout.buffer.flush()
+sys.stdin.buffer.read(1)
+"""
+"""A child that is ready, and ends when the next request begins."""
 
 
 def children() -> set[int]:
@@ -129,6 +138,19 @@ async def test_a_bug_of_ours_is_not_blamed_on_the_script():
     async with ChildPool((sys.executable, "-I", "-S", str(PROGRAM)), {"modules": []}, size=1) as pool:
         with pytest.raises(AnalyserFailed, match="failed by itself"):
             await pool.ask({"no source": ""}, asyncio.get_running_loop().time() + 20)
+
+
+async def test_a_child_that_leaves_while_it_is_written_to_is_told_once():
+    told: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context))
+
+    async with ChildPool((sys.executable, "-I", "-S", "-c", LEAVES), {}, size=1) as pool:
+        with pytest.raises(ChildDied):
+            await pool.ask({"source": "x" * 1_000_000}, loop.time() + 20)
+    gc.collect()
+
+    assert told == []
 
 
 async def test_no_child_outlives_the_pool():
