@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.json_response import AsciiJson
 from domain.errors import PlatformError, RecordMissing, StorageUnavailable, WorkflowsUnavailable
-from domain.limits import LimitExceeded
+from domain.limits import MODEL_LIMITS, RUN_LIMITS, LimitExceeded
 from storage.records import BadCursor, IdempotencyConflict
 
 MAX_ERRORS = 20
@@ -114,7 +114,7 @@ def problem_of(error: Exception) -> Problem:
             detail = _DETAILS.get(error.status_code, str(error.detail))
             return Problem(error.status_code, code, detail, headers=error.headers)
         case LimitExceeded():
-            place: list[JsonValue] = ["config", error.name]
+            place: list[JsonValue] = ["body", "config", *_section(error.name), error.name]
             told: dict[str, JsonValue] = {"loc": place, "message": str(error), "maximum": error.maximum}
             return Problem(400, "limit_exceeded", f"{error}.", errors=[told])
         case BadCursor():
@@ -125,6 +125,11 @@ def problem_of(error: Exception) -> Problem:
             return not_found()
         case _:
             return _failure(error)
+
+
+def _section(limit: str) -> list[JsonValue]:
+    """Below which key of `config` a limit is asked for."""
+    return ["limits"] if limit in RUN_LIMITS else ["model"] if limit in MODEL_LIMITS else []
 
 
 def _failure(error: Exception) -> Problem:

@@ -124,6 +124,24 @@ async def test_what_json_lets_through_is_refused_by_its_place(written: str, said
     ]
 
 
+@pytest.mark.parametrize(
+    ("config", "place"),
+    [
+        ({"timeout": 1 << 40}, ["timeout"]),
+        ({"limits": {"memory_bytes": 1 << 60}}, ["limits", "memory_bytes"]),
+        ({"model": {"max_calls": 1 << 40}}, ["model", "max_calls"]),
+    ],
+)
+async def test_a_limit_above_the_maximum_is_told_with_its_place(
+    config: object, place: list[str], client: httpx.AsyncClient
+):
+    answer = await client.post(ROOT, content=body(config=config), headers=JSON)
+
+    (told,) = answer.json()["errors"]
+    assert told["loc"] == ["body", "config", *place]
+    assert told["maximum"] == BOUNDS[place[-1]].maximum
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "application/json; charset=utf-16", "multipart/form-data", "a" * 1000])
 async def test_other_media_types_are_refused(kind: str, client: httpx.AsyncClient):
     answer = await client.post(ROOT, content=EXAMPLE, headers={"Content-Type": kind})
