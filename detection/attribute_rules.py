@@ -24,6 +24,8 @@ from detection.static_tables import (
 from detection.templates import template
 
 _SYSTEM_STEPS = frozenset({"sys", "os", "_os", "_sys", "modules", "environ", "builtins", "posix", "subprocess"})
+_COMMON = frozenset({"get", "open", "run", "call", "trace", "main", "resolve", "browse", "cli"})
+"""Names in `MODULE_NAMES` that many honest objects have, too."""
 _STEP = re.compile(r"[.\[\]{}!:]")
 _DUNDER = re.compile(r"__\*+(?:__)?|\*+__")
 
@@ -102,7 +104,7 @@ def getter_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
 
 def dangerous_texts(arguments: list[ast.expr], resolver: Resolver) -> Iterator[Note]:
     """Names of internals, or of what starts programs, in texts that name attributes."""
-    dangerous = {name for names in MODULE_NAMES.values() for name in names} - {"get", "open", "run", "call", "trace"}
+    dangerous = {name for names in MODULE_NAMES.values() for name in names} - _COMMON
     for argument in arguments:
         text = resolver.folder.text(argument) or ""
         for part in text.split("."):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum, auto
 
+from detection.word_lists import words
+
 
 class Act(Enum):
     """What a call does to a file."""
@@ -16,6 +18,30 @@ class Act(Enum):
     OPENS = auto()
     """Reads or writes, which its mode tells."""
 
+
+OPENERS = words("""
+    aifc.open sunau.open wave.open wave.Wave_read bz2.BZ2File lzma.LZMAFile gzip.GzipFile dbm.dumb.open dbm.gnu.open
+    dbm.ndbm.open numpy.lib.format.open_memmap tarfile.TarFile
+""")
+READERS = words("""
+    dbm.whichdb filecmp.cmp filecmp.cmpfiles filecmp.dircmp imghdr.what sndhdr.what sndhdr.whathdr mailbox.MH
+    mailbox.MMDF mailbox.Babyl linecache.updatecache linecache.lazycache mimetypes.init mimetypes.read_mime_types
+    mimetypes.MimeTypes modulefinder.ModuleFinder().run_script modulefinder.ModuleFinder().load_file pkgutil.get_data
+    tabnanny.check sysconfig.parse_config_h traceback.FrameSummary traceback.StackSummary.from_list
+    warnings.formatwarning warnings.warn_explicit zoneinfo.reset_tzpath zipfile.main zipfile.Path os.getxattr
+    os.listxattr xml.etree.ElementTree.parse xml.etree.ElementTree.iterparse xml.dom.minidom.parse xml.dom.pulldom.parse
+    xml.sax.parse pyclbr.readmodule pyclbr.readmodule_ex numpy.fromregex pandas.read_json pandas.read_excel
+    pandas.read_parquet pandas.read_feather pandas.read_hdf pandas.read_orc pandas.read_sas pandas.read_spss
+    pandas.read_stata pandas.read_xml pandas.read_html PIL.Image.open torch.load joblib.load
+    configparser.RawConfigParser().read ssl.create_default_context().load_cert_chain ssl.SSLContext().load_cert_chain
+    ssl.create_default_context().load_verify_locations ssl.SSLContext().load_verify_locations
+""")
+WRITERS = words("""
+    compileall.compile_dir compileall.compile_file shutil.copymode shutil.copystat logging.FileHandler
+    logging.basicConfig logging.handlers.RotatingFileHandler logging.handlers.TimedRotatingFileHandler
+    logging.handlers.WatchedFileHandler
+""")
+"""What else in the library, and in those that evaluations use, takes the path of a file."""
 
 CALLS: Mapping[str, Act] = {
     **dict.fromkeys(
@@ -60,8 +86,11 @@ CALLS: Mapping[str, Act] = {
     **dict.fromkeys(("tarfile.open().add", "tarfile.TarFile().add", "zipfile.ZipFile().write"), Act.SEARCHES),
     **dict.fromkeys(("tarfile.open().extractall", "tarfile.TarFile().extractall"), Act.WRITES),
     **dict.fromkeys(("zipfile.ZipFile().extractall", "zipfile.ZipFile().extract"), Act.WRITES),
-    "os.chdir": Act.SEARCHES,
+    **dict.fromkeys(("os.chdir", "posix.chdir", "contextlib.chdir"), Act.SEARCHES),
     **dict.fromkeys(("shutil.disk_usage", "os.statvfs"), Act.READS),
+    **dict.fromkeys(OPENERS, Act.OPENS),
+    **dict.fromkeys(READERS, Act.READS),
+    **dict.fromkeys(WRITERS, Act.WRITES),
 }
 METHODS: Mapping[str, Act] = {
     **dict.fromkeys(("read_text", "read_bytes", "readlink", "samefile"), Act.READS),

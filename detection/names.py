@@ -35,7 +35,11 @@ ATTRIBUTES = _table(
     ("native_code", ("__array_interface__", "__array_struct__", "__cuda_array_interface__")),
     ("native_code", ("ExternalFunction", "cpp_extension", "load_inline", "RawKernel", "RawModule")),
     ("starts_process", ("set_executable",)),
-    ("dynamic_code", ("runctx", "runeval")),
+    ("dynamic_code", ("runctx", "runeval", "runstring", "rundocs", "source_to_code")),
+    ("starts_process", ("subprocess_exec", "subprocess_shell")),
+    ("network_protocol", ("create_unix_connection", "create_unix_server", "create_datagram_endpoint")),
+    ("network_protocol", ("connect_accepted_socket", "sock_connect", "sock_accept")),
+    ("foreign_descriptor", ("connect_read_pipe", "connect_write_pipe")),
     ("introspection", ("get_coro", "temp_original", "get_original")),
     ("frame_access", ("_getframe", "_current_frames", "_getframemodulename")),
 )
@@ -109,7 +113,22 @@ MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "xml.sax.handler": _table(("reads_entities", ("feature_external_ges", "feature_external_pes"))),
         "types": _table(("introspection", ("CodeType",))),
         "pkgutil": _table(("dynamic_code", ("resolve_name",))),
-        "pydoc": _table(("dynamic_code", ("locate", "safeimport")), ("starts_process", ("pipepager", "tempfilepager"))),
+        "pydoc": _table(
+            (
+                "dynamic_code",
+                ("locate", "safeimport", "resolve", "importfile", "writedoc", "writedocs", "cli", "browse"),
+            ),
+            ("starts_process", ("pipepager", "tempfilepager")),
+        ),
+        "site": _table(("dynamic_code", ("addpackage", "execsitecustomize", "execusercustomize"))),
+        "warnings": _table(("dynamic_code", ("_getcategory", "_setoption", "_processoptions"))),
+        "faulthandler": _table(
+            (
+                "early_exit",
+                ("_sigsegv", "_sigabrt", "_sigfpe", "_fatal_error_c_thread", "_stack_overflow", "_read_null"),
+            )
+        ),
+        **dict.fromkeys(("cProfile", "profile", "timeit", "trace"), _table(("dynamic_code", ("main",)))),
         "distutils.spawn": _table(("starts_process", ("spawn",))),
         "multiprocessing.util": _table(("starts_process", ("spawnv_passfds",))),
         "resource": _table(("signals_process", ("prlimit",))),

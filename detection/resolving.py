@@ -31,7 +31,9 @@ _BUILTINS = frozenset(name for name in dir(builtins) if not name.startswith("__"
 _BARE_INTERNALS = frozenset({"subclasses", "globals", "builtins", "closure", "loader", "mro"})
 FOUND_IN_OTHERS = frozenset({"os", "posix", "sys", "subprocess", "builtins", "importlib"})
 """Modules that are attributes of other modules: `shutil.os`, `random._os`."""
-_FOUND_IN_LIBRARIES = frozenset({"socket", "shutil", "ctypes", "pickle", "signal", "marshal", "asyncio", "ssl"})
+_FOUND_IN_LIBRARIES = frozenset(
+    {"socket", "shutil", "ctypes", "pickle", "signal", "marshal", "asyncio", "ssl", "linecache", "runpy"}
+)
 """Those that are looked for in modules only: many honest objects have a `socket`."""
 _READERS = frozenset({"get", "pop", "__getitem__", "setdefault"})
 _UNWRAPPING = frozenset({"values", "items", "copy", "popitem", "popleft", "elements", "__iter__", "__next__"})
@@ -56,7 +58,9 @@ class Resolver:
         """What is known of texts by node: `detection.templates` keeps it here."""
         self.origins: dict[int, Origin] = {}
         """Where values come from, by node: `detection.origins` keeps it here."""
-        self._imported: Mapping[str, Meanings] = imports.meanings()
+        self._imported: Mapping[str, Meanings] = {
+            name: found | {_through_libraries(each) for each in found} for name, found in imports.meanings().items()
+        }
         self._relevant = RELEVANT_NAMES | frozenset[str]().union(*self._imported.values())
         self._local = local_spans(nodes, _BUILTINS)
         self._names = {name: frozenset({"airlock.model"}) for name in self.sources.models}

@@ -52,7 +52,17 @@ NETWORK_CALLS = frozenset(
         *("multiprocessing.connection.Client", "multiprocessing.connection.Listener", "logging.handlers.SocketHandler"),
         *("logging.handlers.HTTPHandler", "logging.handlers.SMTPHandler", "logging.handlers.DatagramHandler"),
         *("logging.handlers.SysLogHandler", "socketserver.ThreadingTCPServer", "websockets.serve", "ssl.wrap_socket"),
-        *("asyncio.get_event_loop().create_connection", "asyncio.get_running_loop().create_connection"),
+        *(
+            f"asyncio.{loop}().{how}"
+            for loop in (
+                "get_event_loop",
+                "get_running_loop",
+                "new_event_loop",
+                "SelectorEventLoop",
+                "Runner().get_loop",
+            )
+            for how in ("create_connection", "create_server")
+        ),
         *("urllib.request.urlopen", "urllib.request.urlretrieve", "urllib.request.build_opener().open"),
         *("http.client.HTTPConnection", "http.client.HTTPSConnection", "aiohttp.ClientSession", "aiohttp.request"),
         *(
@@ -203,6 +213,7 @@ DESCRIPTOR_CALLS = frozenset(
         "os.close",
     }
     | {"os.set_inheritable", "os.set_blocking", "socket.socket", "socket.fromfd", "os.closerange", "fcntl.fcntl"}
+    | {"selectors.DefaultSelector().register", "select.poll().register", "select.epoll().register"}
     | {"mmap.mmap", "select.select", "os.isatty", "os.ttyname", "fcntl.ioctl"}
 )
 CREDENTIAL_VARIABLE = re.compile(
