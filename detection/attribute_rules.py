@@ -10,7 +10,7 @@ from detection.arguments import argument_texts
 from detection.names import ATTRIBUTES, MODULE_NAMES, PATCHED_MODULES
 from detection.notes import Note, note_at
 from detection.patch_rules import is_own_function
-from detection.reaching import MODEL, asks_model, is_made_from_answers, reached_from
+from detection.reaching import ASKING, MODEL, asks_model, is_made_from_answers, reached_from
 from detection.resolving import Meanings, Resolver
 from detection.sources import callee
 from detection.static_tables import (
@@ -24,7 +24,8 @@ from detection.static_tables import (
 from detection.templates import template
 
 _SYSTEM_STEPS = frozenset({"sys", "os", "_os", "_sys", "modules", "environ", "builtins", "posix", "subprocess"})
-_COMMON = frozenset({"get", "open", "run", "call", "trace", "main", "resolve", "browse", "cli"})
+_BOUND_TO = frozenset({"__self__", "__func__"})
+_COMMON = frozenset({"get", "open", "run", "call", "trace", "main", "resolve", "browse"})
 """Names in `MODULE_NAMES` that many honest objects have, too."""
 _STEP = re.compile(r"[.\[\]{}!:]")
 _DUNDER = re.compile(r"__\*+(?:__)?|\*+__")
@@ -35,12 +36,20 @@ def looked_up_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     if len(node.args) < 2:
         return
     owners, texts = resolver.meanings(node.args[0]), resolver.texts(node.args[1])
+    if texts & _BOUND_TO and is_of_model(node.args[0], resolver):
+        yield note_at("opens_model", node, evidence="getattr")
     if None in texts:
         yield from _unknown_name_notes(node, owners, resolver)
     elif not isinstance(node.args[1], ast.Constant):
         internal = sorted(text for text in texts if text is not None and text in ATTRIBUTES)
         if internal:
             yield note_at("hidden_introspection", node, evidence=internal[0])
+
+
+def is_of_model(node: ast.expr, resolver: Resolver) -> bool:
+    """Whether a value may be a method of the model."""
+    parts = [part for part in reached_from(node, resolver) if isinstance(part, ast.Attribute)]
+    return any(part.attr in ASKING and {MODEL, f"{MODEL}.__class__"} & resolver.meanings(part.value) for part in parts)
 
 
 def _unknown_name_notes(node: ast.Call, owners: Meanings, resolver: Resolver) -> Iterator[Note]:
@@ -73,6 +82,12 @@ def set_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         yield note_at("patches_library", node, evidence="setattr")
     if owners & PATCHED_MODULES and not (isinstance(value, ast.Constant) and value.value is None):
         yield note_at("forges_harness", node, evidence=f"setattr {min(filter(None, texts), default='')}")
+
+
+def deletion_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`delattr(type(model), "generate")`."""
+    if node.args and {MODEL, f"{MODEL}.__class__"} & resolver.meanings(node.args[0]):
+        yield note_at("forges_harness", node, evidence="delattr")
 
 
 def _is_computed_import(node: ast.expr, resolver: Resolver, hops: int = 2) -> bool:

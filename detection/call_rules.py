@@ -8,9 +8,17 @@ from collections.abc import Callable, Iterator
 
 from detection.arguments import argument_texts
 from detection.array_rules import VIEWS, view_notes
-from detection.attribute_rules import dangerous_texts, format_notes, getter_notes, looked_up_notes, set_notes
-from detection.class_rules import ARRAY_INTERFACES
-from detection.data_rules import answer_notes, array_notes, object_notes, pickle_notes, runner_notes
+from detection.attribute_rules import (
+    dangerous_texts,
+    deletion_notes,
+    format_notes,
+    getter_notes,
+    is_of_model,
+    looked_up_notes,
+    set_notes,
+)
+from detection.class_rules import ARRAY_INTERFACES, reducer_notes
+from detection.data_rules import answer_notes, array_notes, declared_notes, object_notes, pickle_notes, runner_notes
 from detection.database_rules import database_notes
 from detection.disguises import hides_text
 from detection.ending_rules import ending_notes
@@ -37,31 +45,42 @@ from detection.static_tables import (
     DESCRIPTOR_CALLS,
     ENVIRONMENT_READERS,
     FILE_CALLS,
+    HARNESS_MODULES,
     IMPORTERS,
     INTERPRETERS,
+    NAMED_IMPORTERS,
     NETWORK_CALLS,
     OBJECT_LOADERS,
     SENSITIVE_MODULES,
     TEMPLATE_RUNNERS,
     TEXT_RUNNERS,
+    TYPE_MAKERS,
     UNPICKLERS,
 )
 from detection.stray_calls import stray_notes
 from detection.syntax_tree import within
 
 _WRITABLE = ("/tmp", "/var/tmp", "/dev/shm", "/home", "/root")  # noqa: S108 - looked for, not used
+_SYSTEM_PLACES = ("/etc", "/proc", "/root", "/home", "/var", "/sys", "/dev")
 _RUNNING_METHODS = frozenset({"eval", "query", "loadTestsFromName", "from_string", "runsource", "runcode"})
 """Methods of data frames, templates, test loaders and consoles that run what a text says."""
 _REACHING_QUERY = re.compile(r"@\w+\.\w+(?:\.\w+|\()|__\w+__")
 """`n > @pandas.io.common.os.getpid()`: the query of a data frame that leaves the frame."""
 _LOOKERS = frozenset(
     f"inspect.{name}" for name in ("getmodule", "getfile", "getsource", "getsourcefile", "getsourcelines", "getmembers")
-)
+) | {f"dis.{name}" for name in ("dis", "Bytecode", "get_instructions", "code_info", "show_code", "disassemble")}
 _BINARY_LOADERS = frozenset(f"importlib.machinery.{kind}FileLoader" for kind in ("Extension", "Sourceless"))
 _COPYING = frozenset({"dumps", "dump", "getmembers", "getsource"})
+_MEASURES = tuple(
+    f"builtins.{name}"
+    for name in ("sum", "len", "round", "max", "min", "sorted", "abs", "all", "any", "float", "isinstance")
+)
+"""Builtins by which a scorer measures: `mock.patch("builtins.input", ...)` is nobody's score."""
 _JSON = frozenset({"json.dumps", "json.dump"})
 _REPLACERS = frozenset({"update", "setdefault", "__setitem__"})
-_MUTATORS = _REPLACERS | {"insert", "append", "extend", "clear"}
+_CHANGING = frozenset({"object", "multiple", "__setattr__", "__delattr__"})
+"""Methods that replace or remove an attribute: the first two are those of `mock.patch`."""
+_MUTATORS = _REPLACERS | {"insert", "append", "extend", "clear", "pop"}
 
 
 def call_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
@@ -78,13 +97,16 @@ def call_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     yield from handed_on_notes(node, resolver)
     yield from mutation_notes(node, resolver)
     yield from _harness_notes(node, resolver)
+    yield from _finder_notes(node)
     for names, rule in _BY_NAME:
         if called & names:
             yield from rule(node, resolver)
     if isinstance(node.func, ast.Attribute) and node.func.attr in {"get", "__getitem__"} and node.args:
         yield from key_notes(node.func.value, node.args[0], resolver)
     if isinstance(node.func, ast.Attribute):
-        if node.func.attr in {"format", "format_map", "vformat", "get_field"}:
+        if node.func.attr in {"symlink_to", "hardlink_to", "link_to"}:
+            yield from _path_link_notes(node, resolver)
+        elif node.func.attr in {"format", "format_map", "vformat", "get_field"}:
             yield from format_notes(node, resolver)
         elif node.func.attr == "__getattribute__" and node.args:
             yield from dangerous_texts(node.args[-1:], resolver)
@@ -101,6 +123,11 @@ def _keyword_notes(node: ast.Call) -> Iterator[Note]:
     named = {key.value for key in keys if isinstance(key, ast.Constant)} | {each.arg for each in node.keywords}
     if ARRAY_INTERFACES & named:
         yield note_at("native_code", node, evidence="an array's interface")
+    if any(
+        each.arg == "capture_locals" and isinstance(each.value, ast.Constant) and each.value.value
+        for each in node.keywords
+    ):
+        yield note_at("hidden_introspection", node, evidence="capture_locals")
     if any(keyword.arg is not None and keyword.arg.startswith("co_") for keyword in node.keywords):
         yield note_at("constructs_code", node, evidence="replace")
 
@@ -115,17 +142,32 @@ def _harness_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
             yield note_at("opens_model", node, evidence=callee(node.func))
     if not isinstance(node.func, ast.Attribute) or not node.args:
         return
-    if node.func.attr == "object" and {MODEL, f"{MODEL}.__class__"} & resolver.meanings(node.args[0]):
-        yield note_at("forges_harness", node, evidence="patch.object")
-    elif node.func.attr == "__setattr__" and MODEL in resolver.meanings(node.args[0]) | resolver.meanings(
-        node.func.value
-    ):
-        yield note_at("forges_harness", node, evidence="__setattr__")
+    changed = resolver.meanings(node.args[0])
+    if node.func.attr in {"__setattr__", "__delattr__"}:
+        changed = changed | resolver.meanings(node.func.value)
+    if node.func.attr in _CHANGING and {MODEL, f"{MODEL}.__class__"} & changed:
+        yield note_at("forges_harness", node, evidence=node.func.attr)
     elif node.func.attr in _RUNNING_METHODS and is_made_from_answers(node.args[0], resolver):
         yield note_at("answer_as_code", node, evidence=node.func.attr)
     elif node.func.attr in {"query", "eval"}:
         for text in filter(_REACHING_QUERY.search, argument_texts(node.args[:1], resolver)):
             yield note_at("hidden_dynamic_code", node, evidence=text)
+
+
+def _finder_notes(node: ast.Call) -> Iterator[Note]:
+    """`Unpickler(file).find_class("os", "popen")`; an unpickler of the script's own passes on what it was asked."""
+    if not isinstance(node.func, ast.Attribute) or node.func.attr != "find_class" or len(node.args) < 2:
+        return
+    if not isinstance(node.args[-2], ast.Name):
+        yield note_at("hidden_import", node, evidence="find_class")
+
+
+def _named_module_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`unittest.main(module="antigravity")`, `xml.sax.make_parser(["webbrowser"])`."""
+    named = [each.value for each in node.keywords if each.arg == "module"]
+    for module in argument_texts([*node.args[:1], *named], resolver):
+        if refusal(module) or module.partition(".")[0] in SENSITIVE_MODULES:
+            yield note_at("hidden_import", node, evidence=module)
 
 
 def _mock_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
@@ -134,8 +176,13 @@ def _mock_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         yield note_at("hidden_introspection", node, evidence="getter")
     if callee(node.func) == "patch":
         for text in argument_texts(node.args[:1], resolver):
-            if text.startswith(("json.", "airlock_runtime", "sys.modules", "__main__")):
+            if text.startswith(("json.", "airlock_runtime", "sys.modules", "__main__", "statistics.", *_MEASURES)):
                 yield note_at("forges_harness", node, evidence=text)
+    elif callee(node.func) == "dict" and len(node.args) > 1 and isinstance(node.func, ast.Attribute):
+        patched = "sys.modules" in resolver.meanings(node.args[0]) | resolver.texts(node.args[0])
+        keys = node.args[1].keys if isinstance(node.args[1], ast.Dict) else []
+        if patched and any(isinstance(key, ast.Constant) and key.value in HARNESS_MODULES for key in keys):
+            yield note_at("forges_harness", node, evidence="sys.modules")
 
 
 def _opens_patch(node: ast.Call, resolver: Resolver) -> bool:
@@ -190,6 +237,9 @@ def mutation_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     owners = resolver.meanings(node.func.value)
     if f"{MODEL}.__dict__" in owners:
         yield note_at("forges_harness", node, evidence=f"{MODEL}.__dict__")
+    elif node.func.attr == "pop":
+        if "sys.modules" in owners and node.args and resolver.texts(node.args[0]) & HARNESS_MODULES:
+            yield note_at("forges_harness", node, evidence="sys.modules")
     elif (
         owners & {"sys.modules", *(f"{module}.__dict__" for module in PATCHED_MODULES)} and node.func.attr in _REPLACERS
     ):
@@ -209,7 +259,14 @@ def _loader_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
 
 def _link_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     for text in argument_texts(node.args[:1], resolver):
-        if text.startswith(("/etc", "/proc", "/root", "/home", "/var", "/sys", "/dev")):
+        if text.startswith(_SYSTEM_PLACES):
+            yield note_at("links_system_file", node, evidence=text)
+
+
+def _path_link_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`path.symlink_to("../../../etc/passwd")`, and links to the files of the system."""
+    for text in argument_texts(node.args[:1], resolver):
+        if text.startswith((*_SYSTEM_PLACES, "../../")):
             yield note_at("links_system_file", node, evidence=text)
 
 
@@ -278,6 +335,8 @@ def _looking_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         yield note_at("hidden_introspection", node, evidence="inspect.getmembers")
     for argument in node.args[:1]:
         named = resolver.meanings(argument)
+        if is_of_model(argument, resolver):
+            yield note_at("opens_model", node, evidence="a method of the model")
         if any(name == MODEL or name.startswith((f"{MODEL}.", "airlock_runtime")) for name in named):
             yield note_at("opens_model", node, evidence=min(named))
 
@@ -286,6 +345,9 @@ _BY_NAME: tuple[tuple[frozenset[str], Callable[[ast.Call, Resolver], Iterator[No
     (frozenset({"builtins.getattr"}), looked_up_notes),
     (frozenset({"builtins.setattr"}), set_notes),
     (IMPORTERS, _import_notes),
+    (NAMED_IMPORTERS, _named_module_notes),
+    (frozenset({"copyreg.pickle"}), reducer_notes),
+    (frozenset({"builtins.delattr"}), deletion_notes),
     (FILE_CALLS, path_argument_notes),
     (DESCRIPTOR_CALLS, _descriptor_notes),
     (NETWORK_CALLS, network_notes),
@@ -309,6 +371,7 @@ _BY_NAME: tuple[tuple[frozenset[str], Callable[[ast.Call, Resolver], Iterator[No
     (frozenset({"resource.setrlimit"}), limit_notes),
     (frozenset({"sys.path.insert", "sys.path.append", "site.addsitedir"}), _path_entry_notes),
     (VIEWS, view_notes),
+    (TYPE_MAKERS, declared_notes),
     (INTERPRETERS, answer_notes),
     (TEMPLATE_RUNNERS, answer_notes),
 )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from detection.ending_rules import collected_notes
 from detection.notes import Note, note_at
+from detection.resolving import Resolver
 from detection.syntax_tree import within
 
 _REDUCING = frozenset({"__reduce__", "__reduce_ex__"})
@@ -16,6 +17,9 @@ ARRAY_INTERFACES = frozenset({"__array_interface__", "__array_struct__", "__cuda
 _SHOWING = frozenset(
     {"__getitem__", "__float__", "__int__", "__round__", "__repr__", "__str__", "__index__", "__format__"}
 )
+_LISTING = frozenset({"items", "keys", "values", "get", "__iter__", "__len__", "__getitem__", "__bool__"})
+"""Methods by which a container is read."""
+_MEMBERSHIP = frozenset({"__instancecheck__", "__subclasscheck__"})
 _COMPARING = frozenset({"__eq__", "__ge__", "__gt__", "__contains__", "__le__", "__lt__"})
 
 
@@ -30,15 +34,46 @@ def class_notes(node: ast.ClassDef) -> Iterator[Note]:
     for name in (*(each.name for each in methods), *assigned):
         if name in ARRAY_INTERFACES:
             yield note_at("native_code", node, evidence=name)
-    if any(isinstance(base, ast.Name) and base.id in _VALUES for base in node.bases):
-        for method in methods:
-            forged = method.name in _COMPARING and _is_always_true(method)
-            if forged or (method.name in _SHOWING and _returns_number(method)):
-                yield note_at("forges_value", method, evidence=method.name)
-        for name, value in assigned.items():
-            always = isinstance(value, ast.Lambda) and isinstance(value.body, ast.Constant) and bool(value.body.value)
-            if always and name in _COMPARING | _SHOWING:
-                yield note_at("forges_value", value, evidence=name)
+    yield from _forged_notes(node, methods, assigned)
+
+
+def _forged_notes(node: ast.ClassDef, methods: list[ast.FunctionDef], assigned: dict[str, ast.expr]) -> Iterator[Note]:
+    """Values that are not what they show, and classes that everything is an instance of."""
+    for method in methods:
+        if method.name in _MEMBERSHIP and _is_always_true(method):
+            yield note_at("forges_value", method, evidence=method.name)
+    if not any(isinstance(base, ast.Name) and base.id in _VALUES for base in node.bases):
+        return
+    if "__class__" in assigned or any(each.name == "__class__" for each in methods):
+        yield note_at("forges_value", node, evidence="__class__")
+    for method in methods:
+        raised = method.name == "__new__" and _raises_itself(method)
+        ignores = method.name in _COMPARING | _LISTING and _ignores_itself(method)
+        forged = method.name in _COMPARING and _is_always_true(method)
+        if raised or ignores or forged or (method.name in _SHOWING and _returns_number(method)):
+            yield note_at("forges_value", method, evidence=method.name)
+    for name, value in assigned.items():
+        always = isinstance(value, ast.Lambda) and isinstance(value.body, ast.Constant) and bool(value.body.value)
+        if always and name in _COMPARING | _SHOWING:
+            yield note_at("forges_value", value, evidence=name)
+
+
+def reducer_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`copyreg.pickle(A, lambda a: (print, ("x",)))`: what `__reduce__` is, from outside the class."""
+    for reducer in node.args[1:2]:
+        owner = node.args[0].id if isinstance(node.args[0], ast.Name) else ""
+        made = [reducer.body] if isinstance(reducer, ast.Lambda) else []
+        if isinstance(reducer, ast.Name):
+            made = resolver.sources.of.get(f"{reducer.id}()", [])
+        if any(
+            isinstance(each, ast.Tuple) and each.elts and _calls_library(each.elts[0], owner, resolver) for each in made
+        ):
+            yield note_at("pickles_calls", node, evidence="copyreg.pickle")
+
+
+def _calls_library(node: ast.expr, owner: str, resolver: Resolver) -> bool:
+    """Whether something is neither the class nor a function of the script."""
+    return not _is_class(node, owner) and not (isinstance(node, ast.Name) and resolver.sources.defines(node.id))
 
 
 def _assigned(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
@@ -76,6 +111,15 @@ def _returns_number(method: ast.FunctionDef) -> bool:
     return False
 
 
+def _raises_itself(method: ast.FunctionDef) -> bool:
+    """`return super().__new__(cls, max(value, 0.95))`: a value that is made another one."""
+    calls = [part for line in method.body for part in within(line) if isinstance(part, ast.Call) and part.args]
+    return any(
+        isinstance(call.func, ast.Attribute) and call.func.attr == "__new__" and _is_number(call.args[-1])
+        for call in calls
+    )
+
+
 def _is_number(node: ast.expr) -> bool:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "max":
         return any(map(_is_number, node.args))
@@ -83,6 +127,31 @@ def _is_number(node: ast.expr) -> bool:
     if isinstance(value, str):
         return value.replace(".", "", 1).isdecimal()
     return isinstance(value, int | float) and value != 0
+
+
+def _ignores_itself(method: ast.FunctionDef) -> bool:
+    """Whether a method of a value answers something definite without looking at the value."""
+    own = {each.arg for each in method.args.args[:1]} | {"super"}
+    parts = [part for line in method.body for part in within(line)]
+    if any(isinstance(part, ast.Name) and part.id in own for part in parts):
+        return False
+    given = [part.value for part in parts if isinstance(part, ast.Return) and part.value is not None]
+    return any(not _says_no(each) for each in given)
+
+
+def _says_no(node: ast.expr) -> bool:
+    """`False`, `None`, `NotImplemented`, and containers of nothing."""
+    match node:
+        case ast.Constant(value=value):
+            return not value
+        case ast.Name(id="NotImplemented"):
+            return True
+        case ast.Call(func=ast.Name(id="iter"), args=[inner]):
+            return _says_no(inner)
+        case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Dict(values=parts):
+            return not parts
+        case _:
+            return False
 
 
 def _is_always_true(method: ast.FunctionDef) -> bool:

@@ -87,6 +87,21 @@ def object_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
             return
 
 
+def declared_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`make_dataclass("A", [("x", answer)])`: a type that is a text is code, once it is looked at."""
+    if any(_has_answered_type(each, resolver) for each in node.args[1:2]):
+        yield note_at("answer_as_code", node)
+
+
+def _has_answered_type(fields: ast.expr, resolver: Resolver) -> bool:
+    types: list[ast.expr] = []
+    if isinstance(fields, ast.Dict):
+        types = fields.values
+    elif isinstance(fields, ast.List | ast.Tuple):
+        types = [pair.elts[1] for pair in fields.elts if isinstance(pair, ast.Tuple) and len(pair.elts) > 1]
+    return any(is_made_from_answers(each, resolver) for each in types)
+
+
 def answer_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """Answers that are handed to a child process, by whatever argument."""
     if any(is_made_from_answers(each, resolver) for each in (*node.args, *(each.value for each in node.keywords))):

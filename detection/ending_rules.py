@@ -25,6 +25,12 @@ def ending_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
             return
 
 
+def registered_notes(node: ast.FunctionDef | ast.AsyncFunctionDef, resolver: Resolver) -> Iterator[Note]:
+    """`@atexit.register` over a function that writes a file, or prints what looks like a result."""
+    if any(resolver.meanings(each) & _REGISTERING for each in node.decorator_list) and _body_forges(node):
+        yield note_at("acts_after_end", node, evidence=node.name)
+
+
 def collected_notes(node: ast.ClassDef) -> Iterator[Note]:
     """`def __del__(self): print(...)`."""
     for statement in node.body:
@@ -44,6 +50,17 @@ def _writes(node: ast.expr, resolver: Resolver) -> bool:
 
 def _body_writes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return any(_is_writer(part) for line in function.body for part in within(line))
+
+
+def _body_forges(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    parts = [part for line in function.body for part in within(line)]
+    if not any(isinstance(part, ast.Constant) and str(part.value).lstrip().startswith("{") for part in parts):
+        parts = [part for part in parts if not _prints(part)]
+    return any(map(_is_writer, parts))
+
+
+def _prints(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
 
 
 def _is_writer(node: ast.AST) -> bool:

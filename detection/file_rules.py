@@ -20,7 +20,7 @@ from detection.sensitive_paths import (
     is_persistent,
     reveals_sandbox,
 )
-from detection.static_tables import SYSTEM_FILES
+from detection.static_tables import NETWORK_CALLS, SYSTEM_FILES
 from detection.syntax_tree import within
 from detection.templates import template
 
@@ -50,6 +50,9 @@ def file_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         if keyword.arg in {"dir_fd", "fromfile_prefix_chars"}:
             yield note_at("reads_machine", node, evidence=keyword.arg)
     yield from _handed_over(node, resolver)
+    if resolver.meanings(node.func) & NETWORK_CALLS:
+        urls = [each for each in argument_texts(node.args[:1], resolver) if each.startswith("file:")]
+        yield from _notes(node, Act.READS, sorted(map(_of_url, urls)))
     if method is not None and not acts:
         assert isinstance(node.func, ast.Attribute)
         yield from _notes(node, method, _paths([node.func.value], resolver))
@@ -162,9 +165,14 @@ def _paths(arguments: list[ast.expr], resolver: Resolver) -> list[str]:
             found.add(template(argument, resolver))
     return sorted(
         _plain(each)
-        for each in found
+        for each in map(_of_url, found)
         if each.startswith(("/", "~", "../../..")) and len(each) <= MAX_PATH and "\n" not in each
     )
+
+
+def _of_url(path: str) -> str:
+    """The path in `file:///etc/passwd?mode=ro`; any other text as it is."""
+    return "/" + path.removeprefix("file:").partition("?")[0].lstrip("/") if path.startswith("file:/") else path
 
 
 def _plain(path: str) -> str:

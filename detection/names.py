@@ -39,6 +39,7 @@ ATTRIBUTES = _table(
     ("starts_process", ("subprocess_exec", "subprocess_shell")),
     ("network_protocol", ("create_unix_connection", "create_unix_server", "create_datagram_endpoint")),
     ("network_protocol", ("connect_accepted_socket", "sock_connect", "sock_accept")),
+    ("unpickles_literal", ("ForkingPickler",)),
     ("foreign_descriptor", ("connect_read_pipe", "connect_write_pipe")),
     ("introspection", ("get_coro", "temp_original", "get_original")),
     ("frame_access", ("_getframe", "_current_frames", "_getframemodulename")),
@@ -116,7 +117,7 @@ MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "pydoc": _table(
             (
                 "dynamic_code",
-                ("locate", "safeimport", "resolve", "importfile", "writedoc", "writedocs", "cli", "browse"),
+                ("locate", "safeimport", "resolve", "importfile", "writedoc", "writedocs", "browse"),
             ),
             ("starts_process", ("pipepager", "tempfilepager")),
         ),
@@ -125,7 +126,7 @@ MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "faulthandler": _table(
             (
                 "early_exit",
-                ("_sigsegv", "_sigabrt", "_sigfpe", "_fatal_error_c_thread", "_stack_overflow", "_read_null"),
+                ("_sigsegv", "_sigabrt", "_sigfpe", "_fatal_error", "_stack_overflow", "_read_null"),
             )
         ),
         **dict.fromkeys(("cProfile", "profile", "timeit", "trace"), _table(("dynamic_code", ("main",)))),

@@ -9,6 +9,7 @@ import ast
 from collections.abc import Iterator
 
 from detection.local_names import own_nodes
+from detection.node_kinds import SEQUENCES
 from detection.notes import Note, note_at
 from detection.resolving import Resolver
 from detection.sources import callee
@@ -26,21 +27,34 @@ _EDITING = frozenset({"sub", "subn", "replace", "translate", "loads", "dumps", "
 
 def patch_notes(node: ast.Assign, resolver: Resolver) -> Iterator[Note]:
     """`random.random = lambda: 0.0`, `sys.stdout = Editor(sys.stdout)`, `threading.excepthook = after`."""
-    for target in node.targets:
-        if not isinstance(target, ast.Attribute):
-            continue
+    for target, value in _assigned(node):
         owners = resolver.meanings(target.value)
         if target.attr in _HOOKS and owners & _HOOKED:
             yield note_at("patches_library", target, evidence=f"{min(owners & _HOOKED)}.{target.attr}")
         elif target.attr in _STREAMS and "sys" in owners:
-            if _edits(node.value, resolver):
+            if _edits(value, resolver):
                 yield note_at("edits_output", target, evidence=f"sys.{target.attr}")
-        elif (
-            target.attr not in _MEANT_FOR_IT
-            and resolver.is_import(target.value)
-            and is_own_function(node.value, resolver)
-        ):
+        elif target.attr not in _MEANT_FOR_IT and resolver.is_import(target.value) and is_own_function(value, resolver):
             yield note_at("patches_library", target, evidence=target.attr)
+
+
+def _assigned(node: ast.Assign) -> Iterator[tuple[ast.Attribute, ast.expr]]:
+    """Attributes and what they become: `a.b, c.d = f, g` sets two."""
+    for target in node.targets:
+        if isinstance(target, ast.Attribute):
+            yield target, node.value
+        elif isinstance(target, SEQUENCES):
+            parts = node.value.elts if isinstance(node.value, SEQUENCES) else []
+            parts = parts if len(parts) == len(target.elts) else [_first_of(node.value)] * len(target.elts)
+            yield from (
+                (each, part) for each, part in zip(target.elts, parts, strict=True) if isinstance(each, ast.Attribute)
+            )
+
+
+def _first_of(node: ast.expr) -> ast.expr:
+    """What `(f,) * 2` holds; anything else as it is."""
+    repeated = node.left if isinstance(node, ast.BinOp) else node
+    return repeated.elts[0] if isinstance(repeated, SEQUENCES) and repeated.elts else node
 
 
 def redirect_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:

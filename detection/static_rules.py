@@ -10,6 +10,7 @@ from detection.capabilities import correlations, inventory
 from detection.class_rules import class_notes
 from detection.data_rules import run_texts
 from detection.disguises import Disguises, documented_code, encoded_constants
+from detection.ending_rules import registered_notes
 from detection.environment_rules import read_notes, written_notes
 from detection.escaped_modules import escape_notes
 from detection.exhaustion_rules import loop_notes, size_notes
@@ -18,7 +19,7 @@ from detection.model_rules import model_notes, result_notes
 from detection.name_walk import NameWalk
 from detection.names import ATTRIBUTES, DANGEROUS_NAMES, IMPORTS, MODULE_NAMES, PATCHED_MODULES
 from detection.namespace_rules import key_notes, namespace_notes
-from detection.node_kinds import CALLS_AND_ITEMS, LOOPS, MADE_TEXTS, MEANT, MEMBERS_AND_ITEMS
+from detection.node_kinds import CALLS_AND_ITEMS, FUNCTIONS, LOOPS, MADE_TEXTS, MEANT, MEMBERS_AND_ITEMS
 from detection.notes import Note, note, note_at
 from detection.patch_rules import patch_notes
 from detection.payload_rules import channel_notes, pickled_code, read_annotations, written_annotations
@@ -40,6 +41,8 @@ from detection.syntax_tree import within
 
 _LITERALS = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.JoinedStr)
 
+_DEFAULTS = frozenset({"__defaults__", "__kwdefaults__"})
+_STATES = frozenset({"__reduce__", "__reduce_ex__", "__getstate__"})
 _NAMESPACES = frozenset({"globals", "locals", "vars"})
 Place = tuple[int | None, int | None]
 
@@ -94,6 +97,10 @@ class _Analysis:
                 yield from loop_notes(node, self._resolver)
             elif isinstance(node, ast.ClassDef):
                 yield from class_notes(node)
+            elif isinstance(node, FUNCTIONS):
+                yield from registered_notes(node, self._resolver)
+            elif isinstance(node, ast.Delete):
+                yield from self._deletion_notes(node)
         yield from escape_notes(self._nodes, self._resolver)
         yield from model_notes(self._nodes)
         yield from result_notes(self._nodes, self._resolver)
@@ -123,14 +130,23 @@ class _Analysis:
             for text in run_texts(node, self._resolver):
                 yield from self._rescan(node, text)
         elif isinstance(node, ast.Attribute):
-            yield from _climb_notes(node)
-            if node.attr == "__getattribute__" and _is_type_of_import(node.value, self._resolver):
-                yield note_at("hidden_introspection", node, evidence="__getattribute__")
-            if node.attr == "__self__" and self._resolver.is_import(node.value):
-                yield note_at("hidden_introspection", node, evidence="__self__")
+            yield from self._attribute_notes(node)
         elif isinstance(node, ast.Subscript):
             yield from self._key_notes(node)
             yield from read_notes(node, self._resolver)
+
+    def _attribute_notes(self, node: ast.Attribute) -> Iterator[Note]:
+        yield from _climb_notes(node)
+        if node.attr == "__getattribute__" and _is_type_of_import(node.value, self._resolver):
+            yield note_at("hidden_introspection", node, evidence="__getattribute__")
+        if node.attr == "loader" and isinstance(node.value, ast.Attribute) and node.value.attr == "__spec__":
+            yield note_at("hidden_introspection", node, evidence="__spec__.loader")
+        if node.attr in _DEFAULTS and self._resolver.is_import(node.value):
+            yield note_at("patches_library", node, evidence=node.attr)
+        if node.attr in _STATES and MODEL in self._resolver.meanings(node.value):
+            yield note_at("opens_model", node, evidence=node.attr)
+        if node.attr == "__self__" and self._resolver.is_import(node.value):
+            yield note_at("hidden_introspection", node, evidence="__self__")
 
     def _module_notes(self) -> Iterator[Note]:
         used = self._imports.top_level_modules()
@@ -203,6 +219,18 @@ class _Analysis:
                 yield from self._model_store_notes(target)
                 if patched and (target.lineno, target.col_offset + 1) not in self._open:
                     yield note_at("forges_harness", target, evidence=target.attr)
+
+    def _deletion_notes(self, node: ast.Delete) -> Iterator[Note]:
+        """`del model.generate`."""
+        for target in node.targets:
+            if isinstance(target, ast.Attribute):
+                yield from self._model_store_notes(target)
+            elif (
+                isinstance(target, ast.Subscript)
+                and "sys.modules" in self._resolver.meanings(target.value)
+                and self._resolver.texts(target.slice) & HARNESS_MODULES
+            ):
+                yield note_at("forges_harness", target, evidence="sys.modules")
 
     def _model_store_notes(self, target: ast.Attribute) -> Iterator[Note]:
         """`type(model).generate = ...`, by whatever name the model goes."""

@@ -40,6 +40,7 @@ GRAVE_IN_DISGUISE = words("""
 
 _HTTP_VERBS = ("get", "post", "put", "patch", "delete", "head", "options")
 _CLIENTS = ("httpx.Client", "httpx.AsyncClient", "aiohttp.ClientSession", "urllib3.PoolManager")
+_OF_POLICY = ("get_event_loop_policy().new_event_loop", "get_event_loop_policy().get_event_loop")
 _HTTP_MAKERS = ("request", "stream", "Session", "Client", "AsyncClient")
 NETWORK_CALLS = frozenset(
     {
@@ -59,6 +60,7 @@ NETWORK_CALLS = frozenset(
                 "get_running_loop",
                 "new_event_loop",
                 "SelectorEventLoop",
+                *_OF_POLICY,
                 "Runner().get_loop",
             )
             for how in ("create_connection", "create_server")
@@ -170,6 +172,7 @@ MODULE_LOADERS = frozenset(
     | {"importlib.machinery.SourcelessFileLoader", "sys.path_hooks", "sys.path_importer_cache"}
 )
 CODE_BUILDERS = frozenset({"types.FunctionType", "types.CodeType", "types.LambdaType"})
+TYPE_MAKERS = frozenset({"dataclasses.make_dataclass", "typing.NamedTuple", "typing.TypedDict"})
 ATTRIBUTE_GETTERS = frozenset({"operator.attrgetter", "operator.methodcaller", "inspect.getattr_static"})
 OBJECT_LOADERS = frozenset(
     {"yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.full_load", "yaml.unsafe_load_all", "jsonpickle.decode"}
@@ -229,6 +232,11 @@ SYSTEM_FILES = frozenset({"/etc/passwd", "/etc/group", "/etc/hosts", "/etc/machi
 IMPORTERS = frozenset(
     {"builtins.__import__", "importlib.import_module", "importlib.__import__", "importlib._bootstrap._gcd_import"}
 )
+NAMED_IMPORTERS = words("""
+    unittest.main unittest.TestProgram xml.sax.make_parser xml.dom.getDOMImplementation
+    xml.dom.domreg.getDOMImplementation multiprocessing.set_forkserver_preload
+""")
+"""They import what a text names, beside what they are for."""
 SENSITIVE_MODULES = frozenset(
     {"os", "posix", "sys", "subprocess", "socket", "builtins", "pickle", "shutil", "signal", "multiprocessing", "pty"}
     | {"importlib", "inspect", "gc", "types"}
@@ -259,6 +267,8 @@ _ASKED_FOR = (
     ),
     *("signal.SIG_IGN", "resource.setrlimit", "resource.RLIM_INFINITY", "builtins.type", "numpy.load", "torch.load"),
     *("sys.path.insert", "sys.path.append", "site.addsitedir", "itertools.count", "builtins.bytearray", "builtins.int"),
+    *("dis.dis", "dis.Bytecode", "dis.get_instructions", "dis.code_info", "dis.show_code", "dis.disassemble"),
+    *("builtins.delattr", *NAMED_IMPORTERS, *TYPE_MAKERS),
     *("numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full", "atexit.register", "weakref.finalize", "os.putenv"),
     *("builtins.range", "pathlib.Path().chmod"),
     *(

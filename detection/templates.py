@@ -47,7 +47,28 @@ def _template(node: ast.expr, resolver: Resolver) -> str:
         case ast.Call(args=parts) if resolver.meanings(node.func) & {"os.path.join", "pathlib.Path"}:
             return _joined(parts[:MAX_PIECES], "/", resolver)
         case _:
+            return _path(node, resolver)
+
+
+def _path(node: ast.expr, resolver: Resolver) -> str:
+    """What is known of a path that is made from another path."""
+    match node:
+        case ast.Starred(value=ast.Attribute(value=left, attr="parts")):
+            return template(left, resolver)
+        case ast.Attribute(value=left, attr="parent"):
+            return _beside(left, "", resolver)
+        case ast.Call(func=ast.Attribute(value=left, attr="with_name"), args=[name]):
+            return _beside(left, template(name, resolver), resolver)
+        case ast.Call(func=ast.Attribute(value=left, attr="resolve" | "absolute"), args=[]):
+            return template(left, resolver)
+        case _:
             return "*"
+
+
+def _beside(node: ast.expr, name: str, resolver: Resolver) -> str:
+    """The path of `name` in the directory of a path that is known."""
+    path = template(node, resolver)
+    return path.rstrip("/").rpartition("/")[0] + "/" + name if path.startswith("/") else "*"
 
 
 def _filled(node: ast.expr, resolver: Resolver) -> str:
