@@ -82,6 +82,8 @@ class Sources:
     def _see_class(self, node: ast.ClassDef) -> None:
         self._defined.add(node.name)
         self._classes.setdefault(node.name, []).append(node)
+        for base in node.bases:  # a client of one's own is a client
+            self._add(node.name, base)
         for statement in node.body:
             if isinstance(statement, FUNCTIONS):
                 plain = any(
