@@ -55,6 +55,12 @@ def _path(node: ast.expr, resolver: Resolver) -> str:
     match node:
         case ast.Starred(value=ast.Attribute(value=left, attr="parts")):
             return template(left, resolver)
+        case ast.Attribute(attr="anchor"):
+            return "/"
+        case ast.Subscript(
+            value=ast.Attribute(attr="parents"), slice=ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=1))
+        ):
+            return "/"
         case ast.Attribute(value=left, attr="parent"):
             return _beside(left, "", resolver)
         case ast.Call(func=ast.Attribute(value=left, attr="with_name"), args=[name]):
