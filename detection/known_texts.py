@@ -27,12 +27,16 @@ class Texts:
     def __init__(self, folder: Folder, sources: Sources) -> None:
         self._folder, self._sources = folder, sources
         self._known: dict[int, Known] = {}
+        self._open: set[int] = set()
+        """Expressions whose texts are being collected: those of others do not change any more."""
+        self._flowing: dict[str, tuple[str | None, ...]] = {}
         self._depth = 0
         self._kept = 0
 
     def forget(self) -> None:
         """Start anew, as the folder does."""
         self._known.clear()
+        self._flowing.clear()
         self._kept = 0
 
     def of(self, node: ast.expr) -> Known:
@@ -43,11 +47,13 @@ class Texts:
                 return UNKNOWN
             self._known[key] = frozenset()  # what a circle adds
             self._depth += 1
+            self._open.add(key)
             try:
                 known = self._known[key] = _capped(self._of(node))
                 self._kept += sum(len(text) for text in known if text is not None)
             finally:
                 self._depth -= 1
+                self._open.discard(key)
         return self._known[key]
 
     def integers(self, node: ast.expr, depth: int = 4) -> frozenset[int]:
@@ -77,10 +83,24 @@ class Texts:
 
     def _flowing_into(self, key: str, *, known: bool) -> Iterator[str | None]:
         sources = self._sources.of.get(key, ())
-        for source in sources:
-            yield from self.of(source)
-        if not sources and not known:
+        if key in self._flowing:
+            yield from self._flowing[key]
+        elif sources:
+            yield from self._collected(key, sources)
+        elif not known:
             yield None
+
+    def _collected(self, key: str, sources: Iterable[ast.expr]) -> Iterator[str | None]:
+        """The texts of all sources. They are kept by key once they are settled: a name may be read as often as set."""
+        found: dict[str | None, None] = {}
+        settled = True
+        for source in sources:
+            texts = self.of(source)
+            yield from texts
+            found.update(dict.fromkeys(texts))
+            settled = settled and id(source) in self._known and id(source) not in self._open
+        if settled and len(found) < MAX_TEXTS // 2:
+            self._flowing[key] = tuple(found)
 
     def _of_parts(self, node: ast.expr) -> Iterator[str | None]:
         match node:

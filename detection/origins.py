@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from itertools import islice
 
 from detection.node_kinds import NAMED
 from detection.origin_names import ORIGINS
@@ -15,42 +17,60 @@ _OWN = frozenset({"__file__"})
 MAX_CONSTANTS = 400
 
 
+_ANSWERS, _SOURCE = frozenset({"answers"}), frozenset({"source"})
+_NO_KIND = frozenset[str]()
 NOWHERE = Origin(frozenset(), (), ())
 
 
 def origin(node: ast.expr, resolver: Resolver) -> Origin:
     """The origins of what `node` may be, through names, containers and functions."""
+    if isinstance(node, ast.Name):
+        return _origin_of_name(node, resolver)
     key = id(node)
     if key not in resolver.origins:
         resolver.origins[key] = NOWHERE  # what a circle adds
-        resolver.origins[key] = _origin(node, resolver)
+        resolver.origins[key] = _origin(reached_from(node, resolver), resolver)
     return resolver.origins[key]
 
 
-def _origin(node: ast.expr, resolver: Resolver) -> Origin:
+def _origin_of_name(node: ast.Name, resolver: Resolver) -> Origin:
+    """What flows into a name is the same wherever it is read; what it means besides is not."""
+    if node.id not in resolver.origins:
+        resolver.origins[node.id] = NOWHERE
+        resolver.origins[node.id] = _origin(islice(reached_from(node, resolver), 1, None), resolver)
+    flowing, own = resolver.origins[node.id], _kinds(node, resolver)
+    return flowing if own <= flowing.kinds else flowing._replace(kinds=flowing.kinds | own)
+
+
+def _origin(parts: Iterator[ast.AST], resolver: Resolver) -> Origin:
     kinds: set[str] = set()
     texts: dict[str, None] = {}
     data: dict[bytes, None] = {}
-    for part in reached_from(node, resolver):
+    for part in parts:
         if isinstance(part, ast.Constant):
             if isinstance(part.value, str) and len(texts) < MAX_CONSTANTS:
                 texts[part.value] = None
             elif isinstance(part.value, bytes):
                 data[part.value] = None
         elif isinstance(part, NAMED):
-            kinds.update(_kinds(part, resolver))
+            known = resolver.kinds.get(id(part))
+            if known is None:
+                known = resolver.kinds[id(part)] = _kinds(part, resolver)
+            if known:
+                kinds |= known
     return Origin(frozenset(kinds), tuple(texts), tuple(data))
 
 
-def _kinds(part: ast.Name | ast.Attribute | ast.Call, resolver: Resolver) -> set[str]:
+def _kinds(part: ast.Name | ast.Attribute | ast.Call, resolver: Resolver) -> frozenset[str]:
     if isinstance(part, ast.Call):
-        return {"answers"} if asks_model(part, resolver) else set()
+        return _ANSWERS if asks_model(part, resolver) else _NO_KIND
     if isinstance(part, ast.Name) and part.id in _OWN:
-        return {"source"}
-    found = {ORIGINS[name] for name in resolver.meanings(part) if name in ORIGINS}
+        return _SOURCE
+    meanings = resolver.meanings(part)
+    found = {ORIGINS[name] for name in meanings if name in ORIGINS} if meanings else set[str]()
     if isinstance(part, ast.Attribute):
         if part.attr in _METHODS:
             found.add(_METHODS[part.attr])
         elif part.attr in {"__file__", "__path__", "__spec__", "__cached__"}:
             found.add("library")
-    return found
+    return frozenset(found) if found else _NO_KIND

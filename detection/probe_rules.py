@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from detection.node_kinds import CALLS_AND_MEMBERS, COMPARED, CONDITIONS
 from detection.notes import Note, note_at
 from detection.origin_names import PROBES
-from detection.reaching import MODEL, asks_model, reached_from
+from detection.reaching import MODEL, is_made_from_answers
 from detection.resolving import Resolver
 from detection.sources import callee
 from detection.syntax_tree import within
@@ -99,7 +99,7 @@ def _compared(node: ast.Compare, resolver: Resolver) -> Iterator[Note]:
     dated = [side for side in sides if _is_now(side, resolver)]
     if dated and any(_is_date(side, resolver, dated[0]) for side in sides if side is not dated[0]):
         yield note_at("waits_for_date", node)
-    if any(asks_model(part, resolver) for side in sides for part in reached_from(side, resolver)):
+    if any(is_made_from_answers(side, resolver) for side in sides):
         texts = [text for side in sides for text in resolver.texts(side) if text]
         if any(map(_CANNED.search, texts)):
             yield note_at("probes_machine", node, evidence="the trial's model")

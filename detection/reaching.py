@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from detection.resolving import Resolver
 from detection.sources import callee
@@ -18,23 +17,32 @@ ASKING = frozenset({"generate", "chat", "agenerate", "achat"})
 
 def reached_from(node: ast.expr, resolver: Resolver) -> Iterator[ast.AST]:
     """`node`, what lies in it, and what flows into its names."""
-    waiting: deque[ast.AST] = deque([node])
+    sources, steps = resolver.sources.of, resolver.steps
+    reached: list[ast.AST] = [node]
     seen: set[str] = set()
-    for _ in range(MAX_REACHED):
-        if not waiting:
+    for place in range(MAX_REACHED):
+        if place == len(reached):
             return
-        part = waiting.popleft()
+        part = reached[place]
         yield part
-        waiting += next_level([part])
-        for key in _keys(part):
-            if key not in seen:
-                seen.add(key)
-                waiting += resolver.sources.of.get(key, ())
+        step = steps.get(id(part))
+        if step is None:
+            step = steps[id(part)] = _step(part)
+        inner, key = step
+        reached += inner
+        if key is not None and key not in seen:
+            seen.add(key)
+            if len(reached) < MAX_REACHED and key in sources:
+                reached += sources[key][:MAX_REACHED]  # one name may have a source on every line
 
 
 def is_made_from_answers(node: ast.expr, resolver: Resolver) -> bool:
     """Whether an answer of the model may be in the value of `node`."""
-    return any(asks_model(part, resolver) for part in reached_from(node, resolver))
+    key = node.id if isinstance(node, ast.Name) else id(node)  # what flows into a name is the same wherever it is read
+    known = resolver.made_from_answers
+    if key not in known:
+        known[key] = any(asks_model(part, resolver) for part in reached_from(node, resolver))
+    return known[key]
 
 
 def asks_model(part: ast.AST, resolver: Resolver) -> bool:
@@ -44,10 +52,11 @@ def asks_model(part: ast.AST, resolver: Resolver) -> bool:
     return MODEL in resolver.meanings(part.func.value)
 
 
-def _keys(part: ast.AST) -> Iterator[str]:
+def _step(part: ast.AST) -> tuple[Sequence[ast.AST], str | None]:
+    """What lies in `part`, as far as it may be reached, and by which key something flows into it."""
+    inner = next_level([part])[:MAX_REACHED] or ()
     if isinstance(part, ast.Name):
-        yield part.id
-    elif isinstance(part, ast.Attribute):
-        yield f".{part.attr}"
-    elif isinstance(part, ast.Call):
-        yield f"{callee(part.func)}()"
+        return inner, part.id
+    if isinstance(part, ast.Attribute):
+        return inner, f".{part.attr}"
+    return inner, f"{callee(part.func)}()" if isinstance(part, ast.Call) else None

@@ -56,8 +56,13 @@ class Resolver:
         self._texts = Texts(self.folder, self.sources)
         self.templates: dict[int, str] = {}
         """What is known of texts by node: `detection.templates` keeps it here."""
-        self.origins: dict[int, Origin] = {}
-        """Where values come from, by node: `detection.origins` keeps it here."""
+        self.origins: dict[int | str, Origin] = {}
+        """Where values come from, by node or name: `detection.origins` keeps it here."""
+        self.kinds: dict[int, frozenset[str]] = {}
+        """Of single nodes, likewise."""
+        self.steps: dict[int, tuple[Sequence[ast.AST], str | None]] = {}
+        self.made_from_answers: dict[int | str, bool] = {}
+        """What `detection.reaching` knows, by node or name."""
         self._imported: Mapping[str, Meanings] = {
             name: found | {_through_libraries(each) for each in found} for name, found in imports.meanings().items()
         }
