@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import NamedTuple
 
 from detection.node_kinds import CALLS_AND_ITEMS
 from detection.origins import origin
@@ -38,22 +39,52 @@ _KEEPING = frozenset(
 """Functions whose result tells what they were given."""
 
 
-def carries_credential(node: ast.expr, resolver: Resolver) -> bool:
-    """Whether a value tells what a credential is: `f"{score}{key}"` does, `bool(key)` does not."""
-    waiting: deque[ast.AST] = deque([node])
-    seen: set[str] = set()
-    for _ in range(MAX_FOLLOWED):
-        if not waiting:
-            return False
-        part = waiting.popleft()
-        if isinstance(part, CALLS_AND_ITEMS) and _reads_credential(part, resolver):
-            return True
-        waiting += _told_by(part)
-        for key in _keys(part):
-            if key not in seen:
-                seen.add(key)
-                waiting += resolver.sources.of.get(key, ())
-    return False
+class _Step(NamedTuple):
+    """What one part of a value adds: whether it is a credential, what it tells, and by which key more flows in."""
+
+    reads: bool
+    told: tuple[ast.AST, ...]
+    key: str | None
+
+
+class Credentials:
+    """Where the credentials of one script go."""
+
+    def __init__(self, nodes: Iterable[ast.AST], resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._steps: dict[int, _Step] = {}
+        self._are_read = _are_read(nodes, resolver)
+        """Whether any expression asks for a credential: most scripts have none, and nothing to follow."""
+
+    def are_in(self, node: ast.expr) -> bool:
+        """Whether a value tells what a credential is: `f"{score}{key}"` does, `bool(key)` does not."""
+        sources, steps = self._resolver.sources.of, self._steps
+        reached: list[ast.AST] = [node]
+        seen: set[str] = set()
+        for place in range(MAX_FOLLOWED if self._are_read else 0):
+            if place == len(reached):
+                return False
+            part = reached[place]
+            step = steps.get(id(part)) or self._step(part)
+            if step.reads:
+                return True
+            reached += step.told
+            if step.key is not None and step.key not in seen:
+                seen.add(step.key)
+                if len(reached) < MAX_FOLLOWED and step.key in sources:
+                    reached += sources[step.key][:MAX_FOLLOWED]
+        return False
+
+    def _step(self, part: ast.AST) -> _Step:
+        reads = isinstance(part, CALLS_AND_ITEMS) and _reads_credential(part, self._resolver)
+        step = self._steps[id(part)] = _Step(reads, tuple(islice(_told_by(part), MAX_FOLLOWED)), _key(part))
+        return step
+
+
+def _are_read(nodes: Iterable[ast.AST], resolver: Resolver) -> bool:
+    added = (source for sources in resolver.sources.of.values() for source in sources)
+    read = (part for part in chain(nodes, added) if isinstance(part, CALLS_AND_ITEMS))
+    return any(_reads_credential(part, resolver) for part in read)
 
 
 def _told_by(part: ast.AST) -> Iterator[ast.AST]:
@@ -76,13 +107,14 @@ def _is_negation(part: ast.AST) -> bool:
     return isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.Not)
 
 
-def _keys(part: ast.AST) -> Iterator[str]:
+def _key(part: ast.AST) -> str | None:
     if isinstance(part, ast.Name):
-        yield part.id
-    elif isinstance(part, ast.Attribute):
-        yield f".{part.attr}"
-    elif isinstance(part, ast.Call) and callee(part.func) not in _TELLING_NOTHING:
-        yield f"{callee(part.func)}()"
+        return part.id
+    if isinstance(part, ast.Attribute):
+        return f".{part.attr}"
+    if isinstance(part, ast.Call) and callee(part.func) not in _TELLING_NOTHING:
+        return f"{callee(part.func)}()"
+    return None
 
 
 def _reads_credential(part: ast.Call | ast.Subscript, resolver: Resolver) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from detection.credential_flow import carries_credential
+from detection.credential_flow import Credentials
 from detection.local_names import own_nodes
 from detection.name_walk import ENTRY_POINT
 from detection.node_kinds import FUNCTIONS, MEMBERS_AND_ITEMS
@@ -35,8 +35,9 @@ def result_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]
         for value in told:
             if any(_is_credential(part, resolver) for part in _shown(value)):
                 yield note_at("leaks_credentials", value)
+    credentials = Credentials(nodes, resolver)
     for value in (*_results(nodes), *_written(nodes)):
-        if carries_credential(value, resolver):
+        if credentials.are_in(value):
             yield note_at("leaks_credentials", value)
 
 
