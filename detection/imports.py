@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+from detection.local_names import Place, Span, lies_in, merged
 from detection.names import IMPORTS, MODULE_NAMES, refusal
 from detection.node_kinds import IMPORT_STATEMENTS
 from detection.notes import Note, note_at
 
-Place = tuple[int, int]
 _CATCHES_IMPORT_ERROR = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 
 
@@ -21,8 +21,8 @@ class Imports:
 
     statements: list[ast.Import | ast.ImportFrom] = field(default_factory=list[ast.Import | ast.ImportFrom])
     _tries: list[ast.Try | ast.TryStar] = field(default_factory=list[ast.Try | ast.TryStar])
-    _spans: list[tuple[Place, Place]] = field(default_factory=list[tuple[Place, Place]])
-    _main_spans: list[tuple[Place, Place]] = field(default_factory=list[tuple[Place, Place]])
+    _spans: list[Span] = field(default_factory=list[Span])
+    _main_spans: list[Span] = field(default_factory=list[Span])
 
     @classmethod
     def of(cls, nodes: Sequence[ast.AST]) -> Self:
@@ -86,12 +86,13 @@ class Imports:
         """
         spans = self._spans + ([] if as_program else self._main_spans)
         spans += [span for node in self._tries for span in _unneeded_handlers(node, available)]
+        harmless = merged(spans)
         lacking: dict[str, ast.AST] = {}
         for node in sorted(self.statements, key=_place):
             if _is_relative(node):
                 continue
             absent = [module for module in map(_top, _modules(node)) if module not in available]
-            if absent and not any(start <= _place(node) < end for start, end in spans):
+            if absent and not lies_in(_place(node), harmless):
                 for module in absent:
                     lacking.setdefault(module, node)
         return list(lacking.items())
@@ -107,7 +108,7 @@ def _imported_name_notes(node: ast.ImportFrom) -> Iterator[Note]:
             yield note_at(rule, node, evidence=f"{node.module}.{alias.name}")
 
 
-def _unneeded_handlers(node: ast.Try | ast.TryStar, available: frozenset[str]) -> Iterator[tuple[Place, Place]]:
+def _unneeded_handlers(node: ast.Try | ast.TryStar, available: frozenset[str]) -> Iterator[Span]:
     """`try: import a / except ImportError: import b` does not need b where a is available."""
     wanted = [module for statement in node.body for module in _statement_modules(statement)]
     if wanted and all(_top(module) in available for module in wanted):
@@ -146,6 +147,6 @@ def _place(node: ast.stmt) -> Place:
     return node.lineno, node.col_offset
 
 
-def _span(body: list[ast.stmt]) -> tuple[Place, Place]:
+def _span(body: list[ast.stmt]) -> Span:
     last = body[-1]
     return _place(body[0]), (last.end_lineno or last.lineno, last.end_col_offset or last.col_offset + 1)

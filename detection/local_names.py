@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 from detection.node_kinds import CALLABLES, COMPREHENSIONS, DEFINITIONS, NAMESPACES
 from detection.syntax_tree import next_level
@@ -32,7 +33,7 @@ def local_spans(nodes: Iterable[ast.AST], names: frozenset[str]) -> dict[str, li
         elif isinstance(node, COMPREHENSIONS):
             for name in _bound_in_comprehension(node) & names if _holds_any(node, bound) else ():
                 spans.setdefault(name, []).extend(_comprehension_spans(node))
-    return {name: _merged(several) for name, several in spans.items()}
+    return {name: merged(several) for name, several in spans.items()}
 
 
 def _places_of(nodes: Iterable[ast.AST], names: frozenset[str]) -> Iterator[Place]:
@@ -57,42 +58,52 @@ def _holds_any(node: _Function | _Comprehension, places: list[Place]) -> bool:
 
 def is_local(node: ast.Name, spans: dict[str, list[Span]]) -> bool:
     """Whether `node` lies where its name is a local variable."""
-    own = spans.get(node.id, [])
-    place = (node.lineno, node.col_offset)
-    before = bisect_right(own, place, key=lambda span: span[0])
-    return before > 0 and place < own[before - 1][1]
+    return node.id in spans and lies_in((node.lineno, node.col_offset), spans[node.id])
 
 
-def is_own_class(name: str, nodes: Iterable[ast.AST]) -> bool:
-    """Whether `name` is a plain class of the script and never anything else."""
-    defined = 0
+def lies_in(place: Place, spans: list[Span]) -> bool:
+    """Whether a place lies in one of some spans, which are in order and without overlaps."""
+    before = bisect_right(spans, place, key=lambda span: span[0])
+    return before > 0 and place < spans[before - 1][1]
+
+
+def own_classes(nodes: Iterable[ast.AST], names: AbstractSet[str]) -> set[str]:
+    """Those of `names` that are a plain class of the script and never anything else."""
+    defined: set[str] = set()
+    other: set[str] = set()
     for node in nodes:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            defined += 1
-            if node.decorator_list or node.keywords:
-                return False
-        elif _binds(node, name):
-            return False
-    return defined == 1
+        bound = _bound_by(node)
+        if bound == "*":
+            return set()
+        if bound is None or bound not in names:
+            continue
+        plain = isinstance(node, ast.ClassDef) and not node.decorator_list and not node.keywords
+        (defined if plain and bound not in defined else other).add(bound)
+    return defined - other
 
 
-def _binds(node: ast.AST, name: str) -> bool:
-    """Whether a node gives `name` a meaning, by whatever kind of statement."""
+def _bound_by(node: ast.AST) -> str | None:
+    """The name to which a node gives a meaning, by whatever kind of statement; a star for all names."""
     if isinstance(node, ast.Name):
-        return node.id == name and not isinstance(node.ctx, ast.Load)
+        return None if isinstance(node.ctx, ast.Load) else node.id
     if isinstance(node, ast.alias):
-        return name == (node.asname or node.name) or node.name == "*"
-    return name in {getattr(node, "name", None), getattr(node, "rest", None), getattr(node, "arg", None)}
+        return node.asname or node.name
+    for field in ("name", "rest", "arg"):
+        name = getattr(node, field, None)
+        if isinstance(name, str):
+            return name
+    return None
 
 
-def _merged(spans: list[Span]) -> list[Span]:
-    merged: list[Span] = []
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """The same text in spans that are in order and without overlaps."""
+    apart: list[Span] = []
     for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        if apart and start <= apart[-1][1]:
+            apart[-1] = (apart[-1][0], max(end, apart[-1][1]))
         else:
-            merged.append((start, end))
-    return merged
+            apart.append((start, end))
+    return apart
 
 
 def _bound_in_function(node: _Function) -> set[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from detection.imports import Imports
-from detection.local_names import is_local, is_own_class, local_spans
+from detection.local_names import is_local, local_spans, own_classes
 from detection.names import (
     ATTRIBUTES,
     BUILTIN_NAMES,
@@ -31,6 +31,10 @@ MAX_INTEGER_BITS = 16_384
 ENTRY_POINT = "evaluate_model"
 Aliases = Mapping[str, frozenset[str]]
 _STARTING = frozenset(name for name, rule in MODULE_NAMES["os"].items() if rule == "starts_process")
+_TELLING_NAMES = frozenset(BUILTIN_NAMES) | {ENTRY_POINT}
+_TELLING_ATTRIBUTES = frozenset(ATTRIBUTES) | {"__subclasses__", "loader"}
+_LOOKING = frozenset({"getattr", "setattr"})
+_PROGRAMS = (ast.Attribute, *SEQUENCES)
 _BUILTIN_FAMILY = frozenset(name for name, rule in BUILTIN_NAMES.items() if rule == "dynamic_code")
 
 
@@ -88,22 +92,30 @@ class NameWalk:
                 yield note_at("dynamic_code", name, evidence=name.id)
         for member in self._members:
             yield from self._member_notes(member, aliases)
+        owners = {member.value.id for member in self._subclassed if isinstance(member.value, ast.Name)}
+        own = own_classes(self.nodes, owners) if owners else ()
         for member in self._subclassed:
-            if not isinstance(member.value, ast.Name) or not is_own_class(member.value.id, self.nodes):
+            if not isinstance(member.value, ast.Name) or member.value.id not in own:
                 yield note_at("introspection", member, evidence=member.attr)
         for patch in self._patches:
             if id(patch) not in self._harmless and _modules_of(patch.value, aliases) & PATCHED_MODULES:
                 yield note_at("harness_patch", patch, evidence=patch.attr)
 
-    def _look_at(self, level: list[ast.AST]) -> None:
-        looks = self._LOOKS
+    def _look_at(self, level: list[Any]) -> None:
+        looks, named, name, constant = self._LOOKS, self.names.add, ast.Name, ast.Constant
         for node in level:
-            look = looks.get(type(node))
-            if look is not None:
-                look(self, node)
+            kind = node.__class__
+            if kind is name:  # half of all nodes are names and constants, and most of them tell nothing
+                named(node.id)
+                if node.id in _TELLING_NAMES:
+                    self._look_at_name(node)
+            elif kind is constant:
+                if node.value.__class__ is not str or len(node.value) > MAX_CONSTANT_BYTES:
+                    self._look_at_constant(node)
+            elif kind in looks:
+                looks[kind](self, node)
 
     def _look_at_name(self, node: ast.Name) -> None:
-        self.names.add(node.id)
         if node.id == ENTRY_POINT and isinstance(node.ctx, ast.Store):
             self.bound_names.add(node.id)
         if node.id not in BUILTIN_NAMES:
@@ -119,34 +131,43 @@ class NameWalk:
     def _look_at_attribute(self, node: ast.Attribute) -> None:
         self.names.add(node.attr)
         owner = node.value
-        if isinstance(owner, ast.Attribute) and owner.attr in CODE_ATTRIBUTES and node.attr in HARMLESS_CODE_FIELDS:
+        if isinstance(owner, ast.Name):
+            if owner.id in _BUILTIN_FAMILY and not node.attr.startswith("_"):
+                self._harmless.add(id(owner))  # `eval.score`: no builtin has such an attribute
+        elif node.attr in HARMLESS_CODE_FIELDS and isinstance(owner, ast.Attribute) and owner.attr in CODE_ATTRIBUTES:
             self._harmless.add(id(owner))
-        elif isinstance(owner, ast.Name) and owner.id in _BUILTIN_FAMILY and not node.attr.startswith("_"):
-            self._harmless.add(id(owner))  # `eval.score`: no builtin has such an attribute
-        rule = ATTRIBUTES.get(node.attr)
-        if id(node) in self._listings:
-            self._subclassed.append(node)
-            rule = None
-        if isinstance(owner, ast.Name) and owner.id == "__spec__" and node.attr == "loader":
-            rule = "builtins_access"
-        if rule is not None and id(node) not in self._harmless:
-            self._notes.append(note_at(rule, node, evidence=node.attr))
+        if node.attr in _TELLING_ATTRIBUTES:
+            self._look_at_telling(node)
         if isinstance(node.ctx, ast.Store):
             self._patches.append(node)
         elif node.attr in MODULE_ATTRIBUTES:
             self._members.append(node)
 
+    def _look_at_telling(self, node: ast.Attribute) -> None:
+        rule = ATTRIBUTES.get(node.attr)
+        if id(node) in self._listings:
+            self._subclassed.append(node)
+            rule = None
+        if node.attr == "loader" and isinstance(node.value, ast.Name) and node.value.id == "__spec__":
+            rule = "builtins_access"
+        if rule is not None and id(node) not in self._harmless:
+            self._notes.append(note_at(rule, node, evidence=node.attr))
+
     def _look_at_call(self, node: ast.Call) -> None:
-        if isinstance(node.func, ast.Name) and node.func.id in {"getattr", "hasattr", "setattr"} and len(node.args) > 1:
-            name = node.args[1]
-            if isinstance(name, ast.Constant) and isinstance(name.value, str) and node.func.id != "hasattr":
-                rule = ATTRIBUTES.get(name.value)
-                if rule is not None:
-                    self._notes.append(note_at(rule, name, evidence=name.value))
-        elif _lists_subclasses(node):
-            self._listings.add(id(node.func))
-        if node.args and _is_own_interpreter(node.args[0]):
-            self._starts_interpreter.add(id(node.func))
+        function, arguments = node.func, node.args
+        if isinstance(function, ast.Name):
+            if function.id in _LOOKING and len(arguments) > 1:
+                self._look_at_looked_up(arguments[1])
+        elif not arguments and not node.keywords and getattr(function, "attr", "") == "__subclasses__":
+            self._listings.add(id(function))
+        if arguments and isinstance(arguments[0], _PROGRAMS) and _is_own_interpreter(arguments[0]):
+            self._starts_interpreter.add(id(function))
+
+    def _look_at_looked_up(self, name: ast.expr) -> None:
+        if isinstance(name, ast.Constant) and isinstance(name.value, str):
+            rule = ATTRIBUTES.get(name.value)
+            if rule is not None:
+                self._notes.append(note_at(rule, name, evidence=name.value))
 
     def _look_at_constant(self, node: ast.Constant) -> None:
         value = node.value
@@ -168,7 +189,8 @@ class NameWalk:
         self._rebinds = self._rebinds or node.name in _BUILTIN_FAMILY
 
     def _look_at_parameter(self, node: ast.arg) -> None:
-        self._rebinds = self._rebinds or node.arg in _BUILTIN_FAMILY
+        if node.arg in _BUILTIN_FAMILY:
+            self._rebinds = True
 
     def _look_at_assignment(self, node: ast.Assign) -> None:
         if isinstance(node.value, ast.Constant) and node.value.value is None:
@@ -199,10 +221,8 @@ class NameWalk:
         self.imports.see_with(node)
 
     _LOOKS: ClassVar[dict[type[ast.AST], Callable[[NameWalk, Any], None]]] = {
-        ast.Name: _look_at_name,
         ast.Attribute: _look_at_attribute,
         ast.Call: _look_at_call,
-        ast.Constant: _look_at_constant,
         ast.Import: _look_at_import,
         ast.ImportFrom: _look_at_import,
         ast.FunctionDef: _look_at_function,
@@ -216,11 +236,6 @@ class NameWalk:
         ast.If: _look_at_if,
         ast.With: _look_at_with,
     }
-
-
-def _lists_subclasses(node: ast.Call) -> bool:
-    listed = isinstance(node.func, ast.Attribute) and node.func.attr == "__subclasses__"
-    return listed and not node.args and not node.keywords
 
 
 def _modules_of(node: ast.expr, aliases: Aliases) -> frozenset[str]:

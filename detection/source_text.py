@@ -19,6 +19,7 @@ MAX_SOURCE_BYTES = 256 * 1024
 """The same as `domain.limits.MAX_SCRIPT_BYTES`, which cannot be imported in foreign interpreters."""
 
 _UTF8 = codecs.lookup("utf-8").name
+_ASCII = bytes(range(128))
 _LONE_CARRIAGE_RETURN = re.compile(rb"\r(?!\n)")
 _CONTROL = re.compile(rb"[\x01-\x08\x0b\x0e-\x1f\x7f]")
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -62,7 +63,7 @@ def character_notes(source: bytes) -> Iterator[Note]:
     if source.isascii():
         return
     text = source.decode("utf-8").removeprefix("\ufeff")
-    odd = _wide_characters(text)
+    odd = _wide_characters(source)
     if _BIDI.search(odd) and (found := _BIDI.search(text)):
         yield _in_text("bidi_character", text, found.start())
         yield from _reordered(text)
@@ -86,9 +87,9 @@ def lookalike_note(source: bytes, names: set[str]) -> Note | None:
     """A name written with letters that only normalisation turns into the ASCII name that Python uses."""
     if source.isascii():
         return None
-    text = source.decode("utf-8").removeprefix("\ufeff")
-    if not any(map(_becomes_ascii, _wide_characters(text))):
+    if not any(map(_becomes_ascii, _wide_characters(source))):
         return None
+    text = source.decode("utf-8").removeprefix("\ufeff")
     words = {word for word in _WIDE_WORD.findall(text) if not word.isascii()}
     suspects = {word for word in words if unicodedata.normalize("NFKC", word) in names and _becomes_ascii(word)}
     if not suspects:
@@ -105,13 +106,14 @@ def lookalike_note(source: bytes, names: set[str]) -> Note | None:
 
 def disguised_note(names: set[str]) -> Note | None:
     """A name that a reader takes for another one."""
-    wide = sorted(name for name in names if is_disguised(name, _KNOWN))
+    wide = sorted(name for name in names if not name.isascii() and is_disguised(name, _KNOWN))
     return note("disguised_name", evidence=wide[0]) if wide else None
 
 
-def _wide_characters(text: str) -> str:
-    """Each character of `text` once that is not ASCII: there are few, and most questions are about them alone."""
-    return "".join(char for char in set(text) if char > "\x7f")
+def _wide_characters(source: bytes) -> str:
+    """Each character once that is not ASCII: there are few, and most questions are about them alone."""
+    wide = source.removeprefix(codecs.BOM_UTF8).translate(None, _ASCII)
+    return "".join(set(wide.decode("utf-8")))
 
 
 def _becomes_ascii(word: str) -> bool:

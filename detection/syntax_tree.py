@@ -65,10 +65,12 @@ _WITH_GAPS = frozenset({ast.Dict, ast.arguments})
 
 def next_level(level: list[ast.AST]) -> list[ast.AST]:
     """The children of all nodes of one level, in order."""
-    steps, gaps = STEPS, False
+    steps, name, constant, gaps = STEPS, ast.Name, ast.Constant, False
     children: list[Any] = []
     for node in level:
         kind = node.__class__
+        if kind is name or kind is constant:  # half of all nodes
+            continue
         one, several = steps[kind]
         if several is not None:
             for value in several(node):

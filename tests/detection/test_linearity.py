@@ -26,6 +26,10 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "classes": lambda i: (
         f"class C{i}(B):\n    a = {i}\n    def f(self, x):\n        self.x = x\n        return self.x\n"
     ),
+    "subclasses": lambda i: f"class A{i}:\n    pass\nA{i}.__subclasses__()\n",
+    "optional modules": lambda i: f"try:\n    import a{i}\nexcept ImportError:\n    import b{i}\n",
+    "one name opened": lambda _: "p = f(p)\nopen(p)\n",
+    "one name compared": lambda i: f"x = y{i} == x\n",
     "methods": lambda i: f"x{i} = y.strip().lower().replace('a', 'b{i}').split()\n",
 }
 
