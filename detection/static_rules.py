@@ -87,7 +87,11 @@ class _Analysis:
     def _single_notes(self) -> Iterator[Note]:
         yield from self._module_notes()
         for node in self._nodes:
-            if isinstance(node, ast.expr):
+            if isinstance(node, ast.Constant):
+                continue
+            if isinstance(node, ast.Name):
+                yield from self._name_notes(node)
+            elif isinstance(node, ast.expr):
                 yield from self._name_notes(node)
                 yield from self._text_notes(node)
                 yield from self._kind_notes(node)
