@@ -24,7 +24,7 @@ ORIGINS: Mapping[str, str] = kinds(
     (
         "source",
         """inspect.getsource inspect.getsourcelines sys.path sys.modules
-        sys.executable sys.orig_argv builtins.globals builtins.locals inspect.stack inspect.currentframe
+        sys.executable sys.orig_argv inspect.stack inspect.currentframe
         sys._getframe traceback.extract_stack traceback.format_stack sys.exc_info""",
     ),
     (

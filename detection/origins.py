@@ -14,6 +14,8 @@ from detection.sources import Origin
 
 _METHODS = {"read_text": "files", "read_bytes": "files", "iterdir": "listing", "rglob": "listing", "scandir": "listing"}
 _OWN = frozenset({"__file__"})
+_BESIDE = frozenset({"parent", "parents", "dirname", "with_name"})
+"""Ways from the script's file to what lies beside it: data, and not the script."""
 MAX_CONSTANTS = 400
 
 
@@ -46,18 +48,24 @@ def _origin(parts: Iterator[ast.AST], resolver: Resolver) -> Origin:
     kinds: set[str] = set()
     texts: dict[str, None] = {}
     data: dict[bytes, None] = {}
+    is_own = is_beside = False
     for part in parts:
         if isinstance(part, ast.Constant):
             if isinstance(part.value, str) and len(texts) < MAX_CONSTANTS:
                 texts[part.value] = None
             elif isinstance(part.value, bytes):
                 data[part.value] = None
+        elif isinstance(part, ast.Name) and part.id in _OWN:
+            is_own = True
         elif isinstance(part, NAMED):
+            is_beside = is_beside or (isinstance(part, ast.Attribute) and part.attr in _BESIDE)
             known = resolver.kinds.get(id(part))
             if known is None:
                 known = resolver.kinds[id(part)] = _kinds(part, resolver)
             if known:
                 kinds |= known
+    if is_own and not is_beside:
+        kinds |= _SOURCE
     return Origin(frozenset(kinds), tuple(texts), tuple(data))
 
 
