@@ -219,7 +219,7 @@ def _descriptor_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
 
 def handed_on_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """`reduce(getattr, ["__class__", "__base__"], 0)`: the builtin is handed on together with the names."""
-    if any("builtins.getattr" in resolver.meanings(argument) for argument in node.args):
+    if any(map(resolver.looks_up, node.args)):
         for argument in node.args:
             for text in argument_texts([argument], resolver):
                 if any(

@@ -165,7 +165,7 @@ def _paths(arguments: list[ast.expr], resolver: Resolver) -> list[str]:
             found.add(template(argument, resolver))
     return sorted(
         _plain(each)
-        for each in map(_of_url, found)
+        for each in (_of_url(path).removeprefix("./") for path in found)
         if each.startswith(("/", "~", "../../..")) and len(each) <= MAX_PATH and "\n" not in each
     )
 

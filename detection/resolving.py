@@ -233,12 +233,17 @@ class Resolver:
         elif function in {"operator.getitem", "_operator.getitem"}:
             yield from self._subscript(arguments[0], arguments[1])
 
+    def looks_up(self, function: ast.expr) -> bool:
+        """`getattr`, and `lambda owner, name: getattr(owner, name)`."""
+        inner = function.body if isinstance(function, ast.Lambda) else None
+        return "builtins.getattr" in self.meanings(inner.func if isinstance(inner, ast.Call) else function)
+
     def _applied(self, function: str, arguments: Sequence[ast.expr]) -> Iterator[str]:
         """`map(getattr, [os], ["system"])`, `reduce(getattr, ["path", "join"], os)`: a container is its elements."""
         first, *rest = arguments
         if function == "functools.partial":
             yield from self.meanings(first)
-        elif function == "functools.reduce" and len(rest) > 1 and "builtins.getattr" in self.meanings(first):
+        elif function == "functools.reduce" and len(rest) > 1 and self.looks_up(first):
             names = self.folder.fold(rest[0])
             if isinstance(names, tuple):
                 path = ".".join(map(str, names))

@@ -55,6 +55,12 @@ def _path(node: ast.expr, resolver: Resolver) -> str:
     match node:
         case ast.Starred(value=ast.Attribute(value=left, attr="parts")):
             return template(left, resolver)
+        case ast.Starred(value=ast.BinOp(left=ast.List(elts=[step]), op=ast.Mult(), right=times)):
+            return "/".join([template(step, resolver)] * min(max(resolver.integers(times), default=1), MAX_PIECES))
+        case ast.Call(func=ast.Attribute(value=left, attr="joinpath"), args=parts):
+            return _joined([left, *parts[:MAX_PIECES]], "/", resolver)
+        case ast.Call(args=[]) if resolver.meanings(node.func) & {"pathlib.Path.cwd", "os.getcwd"}:
+            return "."
         case ast.Attribute(attr="anchor"):
             return "/"
         case ast.Subscript(
