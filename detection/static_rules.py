@@ -87,24 +87,11 @@ class _Analysis:
     def _single_notes(self) -> Iterator[Note]:
         yield from self._module_notes()
         for node in self._nodes:
-            if isinstance(node, ast.Constant):
-                continue
-            if isinstance(node, ast.Name):
-                yield from self._name_notes(node)
-            elif isinstance(node, ast.expr):
-                yield from self._name_notes(node)
-                yield from self._text_notes(node)
-                yield from self._kind_notes(node)
-            elif isinstance(node, ast.Assign):
-                yield from self._assignment_notes(node)
-            elif isinstance(node, LOOPS):
-                yield from loop_notes(node, self._resolver)
-            elif isinstance(node, ast.ClassDef):
-                yield from class_notes(node)
-            elif isinstance(node, FUNCTIONS):
-                yield from registered_notes(node, self._resolver)
-            elif isinstance(node, ast.Delete):
-                yield from self._deletion_notes(node)
+            if isinstance(node, ast.expr):
+                if not isinstance(node, ast.Constant):
+                    yield from self._expression_notes(node)
+            else:
+                yield from self._statement_notes(node)
         yield from escape_notes(self._nodes, self._resolver)
         yield from model_notes(self._nodes)
         yield from result_notes(self._nodes, self._resolver)
@@ -117,6 +104,24 @@ class _Analysis:
             yield from self._rescan(node, text)
         if self._resolver.folder.exhausted or not self._resolver.settled or self._rescans.exhausted:
             yield note("not_analysed")
+
+    def _expression_notes(self, node: ast.expr) -> Iterator[Note]:
+        yield from self._name_notes(node)
+        if not isinstance(node, ast.Name):
+            yield from self._text_notes(node)
+            yield from self._kind_notes(node)
+
+    def _statement_notes(self, node: ast.AST) -> Iterator[Note]:
+        if isinstance(node, ast.Assign):
+            yield from self._assignment_notes(node)
+        elif isinstance(node, LOOPS):
+            yield from loop_notes(node, self._resolver)
+        elif isinstance(node, ast.ClassDef):
+            yield from class_notes(node)
+        elif isinstance(node, FUNCTIONS):
+            yield from registered_notes(node, self._resolver)
+        elif isinstance(node, ast.Delete):
+            yield from self._deletion_notes(node)
 
     def _documented_code(self) -> Iterator[tuple[ast.expr, str]]:
         """Examples in docstrings run where `doctest` is used."""
