@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,15 +26,21 @@ class Backstage:
     """Asked for a result, it waits for it."""
 
     def __init__(self) -> None:
+        self.begin: dict[tuple[str, str], Callable[[], asyncio.Task[CaseResult]]] = {}
         self.tasks: dict[tuple[str, str], asyncio.Task[CaseResult]] = {}
+        self._told: set[tuple[str, str]] = set()
         self.skipped: dict[str, str] = {}
         """Why a backend cannot be had here: it must not take the cases of the others with it."""
 
     async def result(self, backend: str, name: str) -> CaseResult:
-        """What came of a case."""
+        """What came of a case. Whoever asks again has it tried again."""
         if backend in self.skipped:
             pytest.skip(self.skipped[backend])
-        return await self.tasks[backend, name]
+        case = backend, name
+        if case in self._told:
+            self.tasks[case] = self.begin[case]()
+        self._told.add(case)
+        return await self.tasks[case]
 
 
 @asynccontextmanager
@@ -56,13 +63,19 @@ async def backstage(
                 continue
             slots = asyncio.Semaphore(AT_ONCE)
             for name in names:
-                made.tasks[backend, name] = asyncio.create_task(_tried(suite, slots, cases[name], how))
+                case = backend, name
+                made.begin[case] = partial(_begun, suite, slots, cases[name], how)
+                made.tasks[case] = made.begin[case]()
         try:
             yield made
         finally:
             for task in made.tasks.values():
                 task.cancel()
             await asyncio.gather(*made.tasks.values(), return_exceptions=True)
+
+
+def _begun(suite: EscapeSuite, slots: asyncio.Semaphore, case: EscapeCase, how: Attempt) -> asyncio.Task[CaseResult]:
+    return asyncio.create_task(_tried(suite, slots, case, how))
 
 
 async def _tried(suite: EscapeSuite, slots: asyncio.Semaphore, case: EscapeCase, how: Attempt) -> CaseResult:
