@@ -12,6 +12,7 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import TracebackType
@@ -114,6 +115,7 @@ class Submitting:
         self._policy, self._check_within = policy, check_within
         self._marks = marks
         self._answered_at = float("-inf")
+        self._leaving = asyncio.Event()
         self._unmarked: list[str] = []
         self._marking: asyncio.Task[None] | None = None
 
@@ -123,6 +125,7 @@ class Submitting:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._leaving.set()
         if self._marking is not None:
             await self._marking
 
@@ -233,7 +236,8 @@ class Submitting:
 
     async def _mark_later(self) -> None:
         while self._unmarked:
-            await asyncio.sleep(MARK_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), MARK_SECONDS)
             started, self._unmarked = self._unmarked, []
             await self._mark(*started)
 
