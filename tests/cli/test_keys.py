@@ -7,6 +7,7 @@ import pytest
 
 from storage.database import migrate
 from tests.cli.conftest import Airlock
+from tests.slices import slice_of_rows
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,10 @@ def test_a_key_is_made_shown_once_and_revoked(airlock: Airlock, database: str) -
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--tenant", ""), ("--tenant", "a\x1b[31m\nb"), ("--tenant", "x" * 101), ("--model", ""), ("--label", "a\nb")],
+    slice_of_rows(
+        [("--tenant", ""), ("--tenant", "a\x1b[31m\nb"), ("--tenant", "x" * 101), ("--model", ""), ("--label", "a\nb")],
+        every=4,
+    ),
     ids=["no tenant", "a tenant that paints", "a long tenant", "no model", "a label of two lines"],
 )
 def test_a_name_that_cannot_stand_in_a_row_is_said_and_no_key_is_made(

@@ -40,6 +40,7 @@ BOUND_SECONDS = 3.0
 """By when a stop is carried out even though a worker is dead; and twice that, because tests share the machine."""
 
 
+@pytest.mark.slow
 @on_one_loop
 async def test_every_example_ends_as_it_says(unbroken: Stack) -> None:
     examples = tomllib.loads((EXAMPLES / "examples.toml").read_text("utf-8"))["examples"]

@@ -119,6 +119,7 @@ async def test_connecting_to_nothing_fails_in_our_words() -> None:
         await connect(f"127.0.0.1:{free_port()}", "default")
 
 
+@pytest.mark.slow
 def test_a_visitor_leaves_without_a_crash(temporal_address: str) -> None:
     program = (
         "import asyncio, sys\nfrom workflows.client import visiting\n"

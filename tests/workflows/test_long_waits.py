@@ -128,6 +128,7 @@ async def test_a_stage_that_takes_too_long_is_inconclusive(
     assert (late.complete, late.note) == (False, "it took longer than it may")
 
 
+@pytest.mark.slow
 async def test_a_death_that_nobody_confirms_is_an_error(
     client: Client, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
