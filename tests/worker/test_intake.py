@@ -247,6 +247,7 @@ async def test_who_leaves_while_temporal_is_away_gives_the_message_back_at_once(
     assert queue.settled == 0
 
 
+@pytest.mark.slow
 async def test_who_leaves_finishes_what_it_has_begun(
     queue: FakeQueue, starts: Starts, evaluations: Evaluations
 ) -> None:

@@ -148,7 +148,7 @@ async def test_a_death_that_nobody_confirms_is_an_error(
     assert len(stand_ins.kills) == 1  # it said itself that another attempt would not help
 
 
-@pytest.mark.parametrize("record", ["slow", "quick"])
+@pytest.mark.parametrize("record", [pytest.param("slow", marks=pytest.mark.slow), "quick"])
 async def test_a_later_stop_does_not_claim_the_death_of_an_earlier_trial(
     client: Client, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch, record: str
 ) -> None:
