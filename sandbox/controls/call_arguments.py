@@ -18,8 +18,8 @@ PATHS: dict[str, tuple[tuple[int | None, int], ...]] = {
     "renameat2": ((0, 1), (2, 3)),
     "link": ((None, 0), (None, 1)),
     "linkat": ((0, 1), (2, 3)),
-    "symlink": ((None, 0), (None, 1)),
-    "symlinkat": ((1, 0), (1, 2)),
+    "symlink": ((None, 1),),
+    "symlinkat": ((1, 2),),
     "chmod": ((None, 0),),
     "fchmodat": ((0, 1),),
     "fchmodat2": ((0, 1),),
@@ -43,6 +43,16 @@ PATHS: dict[str, tuple[tuple[int | None, int], ...]] = {
 }
 """For each path: the argument of the directory it starts from (None: the working directory), and its own."""
 
+TEXT_OF_LINK = {"symlink": 0, "symlinkat": 0}
+"""The argument with the text of a link that is made, which starts from the link."""
+
+NAMES_A_LINK = frozenset(
+    {"mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2", "link", "linkat"}
+    | {"symlink", "symlinkat", "mknod", "mknodat", "lchown", "lsetxattr", "lremovexattr"}
+    | {"fchmodat2", "fchownat", "utimensat", "setxattrat", "removexattrat"}  # a flag of theirs says so
+)
+"""Calls that mean a link itself where their path ends in one; all others mean what it leads to."""
+
 DESCRIPTOR_CALLS = frozenset({"fchmod", "fchown", "fsetxattr", "fremovexattr"})
 """They change a file by a descriptor in their first argument."""
 
@@ -57,8 +67,12 @@ PROCESS_ARGUMENT = {
     "sched_setparam": 0,
     "sched_setscheduler": 0,
     "sched_setattr": 0,
+    "setpgid": 1,
 }
-"""Calls that reach another process, and the argument that says which. `setpriority` may only name itself."""
+"""Calls that reach another process, and the argument that says which: of setpgid the group that is joined.
+
+`setpriority` may only name itself.
+"""
 
 FLAGS = {"open": 1, "openat": 2}
 """The argument with the flags of an open; those of openat2 are in memory."""

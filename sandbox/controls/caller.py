@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import struct
 
+from sandbox.controls.led_path import UNREADABLE, led_to, link_text, tellable
 from sandbox.light import socket
 
 _PAGE = 4096
 _MAX_PATH = 4096
 _AT_FDCWD = 0xFFFFFF9C
-_DETOUR = r"/(?:proc/(self|thread-self|[0-9]+)(?:/task/[0-9]+)?|dev)/(cwd|root|fd/[0-9]+)(?=/|$)"
+_DETOUR = r"/(?:proc/(self|thread-self|[0-9]+)(?:/task/[0-9]+)?|dev)/(cwd|root|fd/[0-9]+)"
 """Links that a process has to its own directories and files."""
-_DETOURS = 8
-_WITH_DETOURS = ("/proc/", "/dev/")
-UNREADABLE = "unreadable"
-"""Stands for a string at an address that could not be read."""
 
 
 class Caller:
@@ -37,44 +34,32 @@ class Caller:
 
     def text_at(self, address: int) -> str:
         """The string at `address`, up to its NUL."""
-        data = self.bytes_at(address, _MAX_PATH)
-        if not data:
-            return UNREADABLE
-        return data.split(b"\0", 1)[0].decode("utf-8", "replace")
+        return tellable(self._string_at(address))
 
-    def path_at(self, address: int, directory: int | None = None) -> str:
-        """The absolute path meant by the string at `address`, symbolic links not followed."""
-        text = self.text_at(address)
+    def path_at(
+        self, address: int, directory: int | None = None, own: tuple[str, ...] = (), *, whole: bool = True
+    ) -> str:
+        """The absolute path meant by the string at `address`, where it leads by now.
+
+        Links are followed below the directories `own`, each with a slash at its end, and those that a process has to
+        its own files; at the very end only if `whole`. Others are the machine's, and were not made by a script.
+        """
+        text = self._string_at(address)
+        if text == UNREADABLE:
+            return text
+        start = "" if text.startswith("/") else self._directory(directory)
+        return led_to(f"{start}/{text}" if start else text, own, self._detour, whole=whole)
+
+    def link_at(self, address: int, link: str, own: tuple[str, ...] = ()) -> str:
+        """The same for the text of a symbolic link, which starts from where the link is."""
+        text = self._string_at(address)
         if text == UNREADABLE or text.startswith("/"):
-            return os.path.normpath(text)
-        start = self.directory(directory)
-        return os.path.normpath(os.path.join(start, text)) if text else start
-
-    def without_detour(self, path: str) -> str:
-        """The same path, where it leads through a link of /proc that can be read: the file itself is what counts."""
-        if not path.startswith(_WITH_DETOURS):
-            return path
-        import re
-
-        for _ in range(_DETOURS):
-            match = re.match(_DETOUR, path)
-            if match is None:
-                return path
-            whose, name = match.groups()
-            process = int(whose) if whose and whose.isdigit() else self._process
-            if process != self._process and not descends_from(process, os.getpid()):
-                return path  # another's root is another matter
-            place = _link(f"/proc/{process}/{name}")
-            if not place.startswith("/"):
-                return path
-            path = os.path.normpath(place + path[match.end() :])
-        return path
+            return led_to(text, own, self._detour)
+        return led_to(f"{os.path.dirname(link)}/{text}", own, self._detour)
 
     def directory(self, descriptor: int | None) -> str:
         """What an open directory is called; the working directory for None and AT_FDCWD."""
-        if descriptor is None or descriptor & 0xFFFFFFFF == _AT_FDCWD:
-            return self._link("cwd")
-        return self._link(f"fd/{descriptor & 0xFFFFFFFF}")
+        return tellable(self._directory(descriptor))
 
     def address_at(self, address: int, size: int) -> str:
         """A socket address as text: `ip:port`, `[ip6]:port`, a path, `@abstract`."""
@@ -93,14 +78,34 @@ class Caller:
         data = self.bytes_at(address, 8)
         return int.from_bytes(data, "little") if len(data) == 8 else (1 << 64) - 1
 
+    def _string_at(self, address: int) -> str:
+        data = self.bytes_at(address, _MAX_PATH)
+        return data.split(b"\0", 1)[0].decode("utf-8", "surrogateescape") if data else UNREADABLE
+
+    def _directory(self, descriptor: int | None) -> str:
+        if descriptor is None or descriptor & 0xFFFFFFFF == _AT_FDCWD:
+            return link_text(f"/proc/{self._process}/cwd")
+        return link_text(f"/proc/{self._process}/fd/{descriptor & 0xFFFFFFFF}")
+
+    def _detour(self, path: str) -> str:
+        """The file behind a link of /proc that can be read: the file itself is what counts."""
+        import re
+
+        match = re.fullmatch(_DETOUR, path)
+        if match is None:
+            return ""
+        whose, name = match.groups()
+        process = int(whose) if whose and whose.isdigit() else self._process
+        if process != self._process and not descends_from(process, os.getpid()):
+            return ""  # another's root is another matter
+        place = link_text(f"/proc/{process}/{name}")
+        return place if place.startswith("/") else ""
+
     def _open_memory(self) -> int:
         return os.open(f"/proc/{self._process}/mem", os.O_RDONLY | os.O_CLOEXEC)
 
     def _close_memory(self, memory: int) -> None:
         os.close(memory)
-
-    def _link(self, name: str) -> str:
-        return _link(f"/proc/{self._process}/{name}")
 
 
 class LastingCaller(Caller):
@@ -170,14 +175,6 @@ def threads_below(ancestor: int) -> int:
         family |= more
         grown = bool(more)
     return sum(threads[each] for each in family if each != ancestor)
-
-
-def _link(path: str) -> str:
-    """Where a link leads, as text that can be told on: a name may be any bytes."""
-    try:
-        return os.readlink(path.encode()).decode("utf-8", "replace")
-    except OSError:
-        return UNREADABLE
 
 
 def place_of(process: int) -> str:

@@ -9,10 +9,12 @@ import resource
 from sandbox.controls.call_arguments import (
     DESCRIPTOR_CALLS,
     FLAGS,
+    NAMES_A_LINK,
     NAMESPACE_FLAGS,
     OPEN_FOR_WRITING,
     PATHS,
     PROCESS_ARGUMENT,
+    TEXT_OF_LINK,
     THREAD,
 )
 from sandbox.controls.call_rules import CallRule
@@ -62,6 +64,8 @@ class Judge:
         self._landlock_truncates = landlock_truncates
         self._spec = spec
         self._runner = os.getpid()
+        self._own = tuple(f"{root.rstrip('/')}/" for root in spec.write_roots)
+        """Below these a script makes the links itself."""
         self._writable = _Places(spec.write_roots)
         self._to_write = _Places(spec.write_roots, spec.write_files)
         self._to_read = _Places(
@@ -97,7 +101,7 @@ class Judge:
         return Judgement(errno.EPERM, rule.kind, _with_numbers(rule, notification))
 
     def _open(self, rule: CallRule, caller: Caller, notification: Notification) -> Judgement:
-        path = caller.without_detour(self._paths(rule.name, caller, notification))
+        path = self._paths(rule.name, caller, notification)
         flags = self._open_flags(rule, caller, notification)
         wanted = self._is_wanted(path) and not flags & _DIRECTORY_ONLY  # listing a home is no theft
         if flags & (_HOW_IT_OPENS | _TRUNCATE_ONLY) == _TRUNCATE_ONLY and rule.name in FLAGS:
@@ -130,9 +134,13 @@ class Judge:
         arguments = notification.arguments
         if name in DESCRIPTOR_CALLS:
             return caller.directory(arguments[0])
+        own, whole = self._own, name not in NAMES_A_LINK
         paths = [
-            caller.path_at(arguments[path], None if start is None else arguments[start]) for start, path in PATHS[name]
+            caller.path_at(arguments[path], None if start is None else arguments[start], own, whole=whole)
+            for start, path in PATHS[name]
         ]
+        if name in TEXT_OF_LINK:
+            paths.insert(0, caller.link_at(arguments[TEXT_OF_LINK[name]], paths[0], own))
         return " -> ".join(paths)
 
     def _process(self, rule: CallRule, _: Caller, notification: Notification) -> Judgement:

@@ -15,19 +15,23 @@ from sandbox.controls.caller import UNREADABLE, Caller, LastingCaller
 OWN = os.getpid()
 
 
+def led(path: str) -> str:
+    """A path as it is understood where this process names it in a call."""
+    text = ctypes.create_string_buffer(os.fsencode(path))
+    return Caller(OWN).path_at(ctypes.addressof(text))
+
+
 @pytest.mark.parametrize("link", ["/proc/self/cwd", "/proc/thread-self/cwd", f"/proc/{OWN}/cwd"])
 def test_a_path_through_a_link_of_its_own_is_the_file_itself(link: str) -> None:
-    caller = Caller(OWN)
-
-    assert caller.without_detour(f"{link}/credentials") == f"{Path.cwd()}/credentials"
-    assert caller.without_detour(link) == str(Path.cwd())
-    assert caller.without_detour(f"{link}/../x") == f"{Path.cwd().parent}/x"
+    assert led(f"{link}/credentials") == f"{Path.cwd()}/credentials"
+    assert led(link) == str(Path.cwd())
+    assert led(f"{link}/../x") == f"{Path.cwd().parent}/x"
 
 
 def test_a_descriptor_is_the_file_that_is_open(tmp_path: Path) -> None:
     directory = os.open(tmp_path, os.O_RDONLY)
 
-    paths = {Caller(OWN).without_detour(f"{way}/fd/{directory}/a") for way in ("/proc/self", "/dev")}
+    paths = {led(f"{way}/fd/{directory}/a") for way in ("/proc/self", "/dev")}
 
     os.close(directory)
     assert paths == {f"{tmp_path}/a"}
@@ -38,17 +42,23 @@ def test_a_descriptor_is_the_file_that_is_open(tmp_path: Path) -> None:
     ["/proc/1/root/etc/shadow", "/proc/1/cwd", "/proc/self/fd/99999", "/proc/self/cwdx", "/proc/\u0663/cwd", "/etc/x"],
 )
 def test_what_is_not_its_own_stays_as_it_was_written(path: str) -> None:
-    assert Caller(OWN).without_detour(path) == path
+    assert led(path) == path
 
 
 def test_a_pipe_has_no_path() -> None:
     reading, writing = os.pipe()
 
-    path = Caller(OWN).without_detour(f"/proc/self/fd/{reading}")
+    path = led(f"/proc/self/fd/{reading}")
 
     os.close(reading)
     os.close(writing)
     assert path == f"/proc/self/fd/{reading}"
+
+
+def test_the_text_of_a_link_starts_from_the_link() -> None:
+    text = ctypes.create_string_buffer(b"../data/x")
+
+    assert Caller(OWN).link_at(ctypes.addressof(text), "/scratch/far/away/link") == "/scratch/far/data/x"
 
 
 def test_a_name_that_is_no_text_can_be_told_on(tmp_path: Path) -> None:

@@ -89,6 +89,8 @@ def test_an_honest_script_leaves_no_attempt_and_a_complete_record(scratch: Path)
         ("os.kill(1, 9)", "signal", "kill("),
         ("os.kill(0, 9)", "signal", "kill(0)"),
         ("os.kill(-1, 9)", "signal", "kill(-1)"),
+        ("os.setpgid(0, os.getpgid(os.getppid()))", "signal", "setpgid("),
+        ("os.setpgid(0, os.getppid())", "signal", "setpgid(runner)"),
         ("call(302, os.getppid(), 7, 0, 0)", "limits", "prlimit64(runner)"),
         ("call(302, 0, 4, 8, 0)", "limits", "prlimit64(core)"),
         ("call(302, os.getpid(), 4, 8, 0)", "limits", "prlimit64(core)"),
@@ -121,6 +123,7 @@ def test_what_is_refused_ends_with_eperm_and_is_recorded(code: str, kind: str, t
         ("open('/usr/airlock', 'w')", "write", "/usr/airlock"),
         ("os.rename('/etc/hosts', 'mine')", "write", "/etc/hosts -> "),
         ("os.symlink('/etc/shadow', 'link'); open('link')", "write", "/etc/shadow -> "),
+        ("os.symlink('/etc/shadow', 'link'); open('link')", "open", "/etc/shadow"),
         ("os.unlink('/etc/hosts')", "write", "/etc/hosts"),
     ],
 )
@@ -144,6 +147,7 @@ def test_files_outside_are_out_of_reach_and_recorded(code: str, kind: str, targe
         "import resource as r; r.getrlimit(r.RLIMIT_CORE); r.setrlimit(r.RLIMIT_NOFILE, (64, 64))",
         "import shutil; open('a', 'w'); shutil.copy('a', 'b'); shutil.rmtree(os.mkdir('c') or 'c')",
         "p = os.fork()\nif not p: os._exit(0)\nos.waitpid(p, 0)",
+        "os.setpgrp()\np = os.fork()\nif not p: signal.pause()\nos.setpgid(p, p); os.setpgid(p, os.getpid())",
     ],
 )
 def test_honest_code_works(code: str, scratch: Path) -> None:
