@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from temporalio import activity
@@ -20,15 +20,16 @@ from activities.sandbox_trial import run_request
 from activities.stage_work import script_of
 from domain.errors import StorageUnavailable, WorkerLost, WorkflowsUnavailable
 from domain.evaluation import Evaluation
-from domain.findings import MAX_FINDINGS_PER_STAGE, Finding
+from domain.findings import MAX_FINDINGS_PER_STAGE, Finding, Verdict
 from domain.lifecycle import Stage
 from domain.outcomes import RunOutcome
+from domain.policy import Policy
 from domain.results import canonical_json
 from domain.runs import ExecutionReport, ModelUse, RunPurpose, RunReport, RunRequest
 from sandbox.port import Sandbox
 
 RECORDING_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
-"""Seconds between attempts to write down what came of a run: it cannot be had a second time."""
+"""Seconds between attempts to write down that a run begins, and what came of it: neither can be had a second time."""
 NEVER_BEGAN = ExecutionReport(outcome=RunOutcome.STOPPED, message="stopped before it began")
 
 
@@ -72,20 +73,35 @@ class PodExecution:
                 return await seen_through(self._record(evaluation, report, findings, model.use))
 
     async def _begin(self, evaluation: Evaluation, run_id: str) -> bool:
-        """Begin, once and for all. False where an earlier attempt had, or a stop was faster."""
-        return await self._records.begin_execution(evaluation.evaluation_id, run_id, self._worker, now())
+        """Begin, once and for all. False where an earlier attempt had, or a stop was faster.
+
+        A database that dies may have begun it without saying so. Nothing was delivered yet, so the same beginning is
+        asked for again, instead of being taken for another's by the next attempt.
+        """
+        at = now()
+
+        async def begun() -> bool:
+            return await self._records.begin_execution(evaluation.evaluation_id, run_id, self._worker, at)
+
+        try:
+            return await begun()
+        except StorageUnavailable:
+            if await _answered(begun):
+                return True
+            raise  # somebody was faster: not this attempt, which may be the late one, is to judge what came of that
 
     async def _earlier(self, evaluation: Evaluation, run_id: str) -> ExecutionReport:
         """What became of an execution that is not ours to begin; nothing of it is left then.
 
-        An earlier attempt may have written its end down while Temporal was away. Raises WorkerLost where it has not.
+        An earlier attempt may have written its end down while Temporal was away. Raises WorkerLost where it has not,
+        and where that end is a stop that nobody has ordered: then it was killed for us.
         """
         evaluation_id = evaluation.evaluation_id
         await self._sandbox.kill(run_id)
         if await self._records.stop_ordered(evaluation_id) is not None:
             return NEVER_BEGAN
         report = await self._records.reported(evaluation_id)
-        if report is None:
+        if report is None or (report.outcome is RunOutcome.STOPPED and not _misbehaved(report, evaluation.policy)):
             raise WorkerLost("the worker that had begun the execution is gone")
         return report
 
@@ -130,7 +146,12 @@ class PodExecution:
         self, evaluation: Evaluation, report: RunReport, findings: tuple[Finding, ...], use: ModelUse
     ) -> ExecutionReport:
         """Write down what came of it. Where a stop was journaled before, the run was stopped, whatever it says."""
-        first = await self._receipt(evaluation.evaluation_id, report, findings, use)
+        at = now()
+
+        async def counted() -> bool:
+            return await self._records.record_receipt(evaluation.evaluation_id, report, findings, use, at)
+
+        first = await _answered(counted)
         has_result = report.has_result and first
         return ExecutionReport(
             outcome=report.outcome if first else RunOutcome.STOPPED,
@@ -141,17 +162,22 @@ class PodExecution:
             isolation_level=report.isolation.level,
         )
 
-    async def _receipt(
-        self, evaluation_id: str, report: RunReport, findings: tuple[Finding, ...], use: ModelUse
-    ) -> bool:
-        for pause in RECORDING_PAUSES:
-            with suppress(StorageUnavailable):
-                return await self._records.record_receipt(evaluation_id, report, findings, use, now())
-            await asyncio.sleep(pause)
-        return await self._records.record_receipt(evaluation_id, report, findings, use, now())
-
 
 def execution_request(evaluation: Evaluation, script: bytes) -> RunRequest:
     """What a sandbox is asked for."""
     run_id = execution_run_id(evaluation.evaluation_id)
     return run_request(evaluation, script, run_id, RunPurpose.EXECUTION, evaluation.config.timeout)
+
+
+async def _answered(write: Callable[[], Awaitable[bool]]) -> bool:
+    """What a write answers that may be repeated. Raises StorageUnavailable where it never answers."""
+    for pause in RECORDING_PAUSES:
+        with suppress(StorageUnavailable):
+            return await write()
+        await asyncio.sleep(pause)
+    return await write()
+
+
+def _misbehaved(report: ExecutionReport, policy: Policy) -> bool:
+    """Whether it was stopped for what it did."""
+    return any(policy.verdict_on(found) is Verdict.REJECTED for found in report.findings)

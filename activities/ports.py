@@ -42,7 +42,8 @@ class Records(Protocol):
     async def begin_execution(self, evaluation_id: str, run_id: str, worker: str, at: datetime) -> bool:
         """Write the row that says the script is about to be delivered.
 
-        False: there is one already, a stop was journaled first, or it has ended. Nothing may be delivered then.
+        False: there is one already, a stop was journaled first, or it has ended. Nothing may be delivered then. The
+        same `worker` and `at` again are the same beginning, and answered as before.
         """
         ...
 

@@ -124,7 +124,8 @@ class Evaluations:
     async def begin_execution(self, evaluation_id: str, run_id: str, worker: str, at: datetime) -> bool:
         """Say that the script is about to be delivered, once and for all.
 
-        False: it was begun before, a stop was journaled first, or it has ended. Nothing may be delivered then.
+        False: it was begun before, a stop was journaled first, or it has ended. Nothing may be delivered then. The
+        same `worker` and `at` again are the same beginning, whose answer was lost.
         """
         return await self._database.write(execution.begin, evaluation_id, run_id, worker, at)
 

@@ -53,13 +53,17 @@ def stop_ordered(connection: Connection, evaluation_id: str) -> StopOrder | None
 
 
 def begin(connection: Connection, evaluation_id: str, run_id: str, worker: str, at: datetime) -> bool:
-    """Say that the script is about to be delivered. False where that was said before, or must not be any more."""
+    """Say that the script is about to be delivered. False where that was said before, or must not be any more.
+
+    `worker` and `at` name a beginning: one that is said again, because its answer was lost, is answered as before.
+    """
     row = locked(connection, evaluation_id)
     if is_terminal(row.status) or row.status is Status.STOPPING or row.stop is not None:
         return False
-    query = select(executions.c.run_id).where(executions.c.evaluation_id == evaluation_id)
-    if (connection.execute(query)).one_or_none() is not None:
-        return False
+    query = select(executions.c.worker, executions.c.begun_at).where(executions.c.evaluation_id == evaluation_id)
+    earlier = connection.execute(query).one_or_none()
+    if earlier is not None:
+        return (earlier.worker, earlier.begun_at) == (worker, at)
     begun = {"evaluation_id": evaluation_id, "tenant": row.tenant, "run_id": run_id, "worker": worker, "begun_at": at}
     connection.execute(insert(executions).values(begun))
     steps = way(row.status, Status.EXECUTING)

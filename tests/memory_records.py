@@ -29,9 +29,10 @@ class MemoryRecords:
         self.stages: list[tuple[str, Stage, dict[str, JsonValue]]] = []
         self.entries: dict[str, list[NewEntry]] = {}
         self.stops: dict[str, StopOrder] = {}
-        self.begun: dict[str, str] = {}
+        self.begun: dict[str, tuple[str, datetime]] = {}
         self.receipts: dict[str, RunReport] = {}
         self.uses: dict[str, ModelUse] = {}
+        self.findings: dict[str, tuple[Finding, ...]] = {}
         self.ends: dict[str, Conclusion] = {}
         self.fails: PlatformError | None = None
         self.failures = 0
@@ -79,10 +80,7 @@ class MemoryRecords:
         self._maybe_fail()
         assert run_id
         assert at.tzinfo is not None
-        if evaluation_id in self.begun:
-            return False
-        self.begun[evaluation_id] = worker
-        return True
+        return self.begun.setdefault(evaluation_id, (worker, at)) == (worker, at)
 
     async def record_receipt(
         self,
@@ -98,6 +96,7 @@ class MemoryRecords:
         if evaluation_id in self.stops:
             return False
         self.receipts[evaluation_id], self.uses[evaluation_id] = report, model_use
+        self.findings[evaluation_id] = findings
         return True
 
     async def reported(self, evaluation_id: str) -> ExecutionReport | None:
@@ -108,6 +107,7 @@ class MemoryRecords:
         return ExecutionReport(
             outcome=report.outcome,
             exit_code=report.exit_code,
+            findings=self.findings[evaluation_id],
             result_digest=hashlib.sha256(canonical_json(report.result)).hexdigest() if report.has_result else None,
             isolation_level=report.isolation.level,
         )

@@ -91,7 +91,7 @@ class EvaluationWorkflow:
 
     @workflow.query
     def status(self) -> StatusReport:
-        """Where it is now."""
+        """Where it is now. That a worker has taken its activity it is not told: of that the record knows sooner."""
         return StatusReport(
             evaluation_id=self._id,
             status=self._status,

@@ -20,7 +20,7 @@ from domain.lifecycle import Stage
 from domain.model_calls import ChatMessage, ModelRequest
 from domain.outcomes import RunOutcome
 from domain.runs import Attempt, ExecutionReport
-from tests.builders import SCRIPT, an_evaluation
+from tests.builders import QUEUED_AT, SCRIPT, an_evaluation
 from tests.fakes import ENVIRONMENT_DIGEST, FakeSandbox, Scene
 from tests.memory_records import MemoryRecords
 from worker.model_providers.models import CannedModels
@@ -120,7 +120,7 @@ async def test_output_and_model_calls_are_journaled_by_run_and_frame() -> None:
 
 async def test_an_execution_that_was_begun_is_never_begun_again() -> None:
     platform = Platform(Scene())
-    platform.records.begun[ID] = "worker-0"
+    platform.records.begun[ID] = ("worker-0", QUEUED_AT)
 
     with pytest.raises(ApplicationError) as failed:
         await platform.start()
@@ -135,6 +135,68 @@ async def test_an_execution_that_an_earlier_attempt_has_ended_is_reported_and_no
 
     assert await platform.start() == first
     assert len(platform.sandbox.asked) == 1
+
+
+async def test_what_was_killed_before_anybody_ordered_it_is_lost_and_not_stopped() -> None:
+    platform = Platform(ENDLESS)
+    running = await platform.underway()
+    await platform.sandbox.kill(RUN)  # as the same evaluation does once its workflow was reset
+    await running
+
+    with pytest.raises(ApplicationError) as failed:
+        await platform.start()
+
+    assert (failed.value.type, failed.value.non_retryable) == ("worker_lost", True)
+    assert len(platform.sandbox.asked) == 1
+
+
+async def test_what_was_stopped_for_its_behaviour_is_told_again_as_that() -> None:
+    platform = Platform(Scene(endless=True, attempts=(EXFILTRATES,)))
+    first = await platform.start()
+
+    again = await platform.start()
+
+    assert (again.outcome, again.findings) == (RunOutcome.STOPPED, first.findings)
+
+
+class Forgetful(MemoryRecords):
+    """Begins, and dies before it says so: so many times. Then another may be `faster`."""
+
+    lost = 1
+    faster = False
+
+    async def begin_execution(self, evaluation_id: str, run_id: str, worker: str, at: datetime) -> bool:
+        begun = await super().begin_execution(evaluation_id, run_id, "worker-2" if self.faster else worker, at)
+        self.lost -= 1
+        if self.lost >= 0:
+            raise StorageUnavailable("the database does not answer")
+        return begun and not self.faster
+
+    def of(self, platform: Platform) -> Platform:
+        self.keep(EVALUATION.tenant, SCRIPT)
+        platform.records = self
+        return platform
+
+
+async def test_a_beginning_whose_answer_was_lost_is_the_same_beginning() -> None:
+    platform = Forgetful().of(Platform(Scene(result=1)))
+
+    report = await platform.start()
+
+    assert report.outcome is RunOutcome.COMPLETED
+    assert len(platform.sandbox.asked) == 1
+
+
+async def test_a_beginning_that_another_made_meanwhile_is_left_to_it() -> None:
+    records = Forgetful()
+    records.faster = True
+    platform = records.of(Platform(Scene(result=1)))
+
+    with pytest.raises(ApplicationError) as failed:
+        await platform.start()
+
+    assert (failed.value.type, failed.value.non_retryable) == ("storage_unavailable", False)
+    assert (platform.sandbox.asked, platform.sandbox.killed) == ([], [])
 
 
 async def test_nothing_is_begun_once_a_stop_was_ordered() -> None:

@@ -50,6 +50,23 @@ async def test_it_is_begun_once_whoever_asks_and_how_often(database: Database, s
     assert sorted(answers) == [False] * 19 + [True]
 
 
+async def test_a_beginning_that_is_repeated_is_the_same_and_no_other_is(
+    database: Database, second_database: Database
+) -> None:
+    several = [Evaluations(database), Evaluations(second_database)]
+    await bring(several[0], Status.VALIDATED)
+    mine = (A, RUN, "worker-1", later(5.000001))
+
+    first = await several[0].begin_execution(*mine)
+    again = await asyncio.gather(*(several[n % 2].begin_execution(*mine) for n in range(6)))
+    others = [
+        await several[1].begin_execution(A, RUN, "worker-2", later(5.000001)),
+        await several[1].begin_execution(A, RUN, "worker-1", later(5.000002)),
+    ]
+
+    assert (first, again, others) == (True, [True] * 6, [False, False])
+
+
 @pytest.mark.parametrize("status", [Status.STOPPING, *ENDED])
 async def test_nothing_begins_after_a_stop_or_an_end(evaluations: Evaluations, status: Status) -> None:
     await bring(evaluations, status)
