@@ -27,8 +27,8 @@ CONNECT_SECONDS = 5
 """How long a server may take to let us in."""
 _ALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 """A machine that is gone without a word is found out within 11 s, instead of the kernel's two hours (libpq's names)."""
-_MIGRATION_LOCK = 7_203_911
-"""Any number: the advisory lock of Postgres under which migrations run."""
+SETUP_LOCK = "SELECT pg_advisory_xact_lock(7203911)"
+"""Any number: under this lock of Postgres migrations run and rights are given, one after the other."""
 _ANSWERED = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 """The database is there, and refuses something of ours."""
 
@@ -125,7 +125,7 @@ def migrate(url: str) -> None:
             prepare_file(parsed)
         with engine.execution_options(**{WRITES: True}).begin() as connection:
             if not _is_sqlite(parsed):
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+                connection.execute(text(SETUP_LOCK))
             config.attributes["connection"] = connection
             try:
                 command.upgrade(config, "head")
@@ -148,7 +148,21 @@ def _engine(url: URL, **options: Any) -> Engine:
         url = url.set(drivername="postgresql+psycopg")
     # A server that was set up without a locale speaks SQL_ASCII by default, which the driver gives back as bytes
     arguments = {"client_encoding": "utf8", "connect_timeout": CONNECT_SECONDS, **_ALIVE}
-    return create_engine(url, pool_pre_ping=True, connect_args=arguments, **options)
+    engine = create_engine(url, pool_pre_ping=True, connect_args=arguments, **options)
+    _require_known_options(engine)
+    return engine
+
+
+def _require_known_options(engine: Engine) -> None:
+    """Raise UnknownDatabase where libpq would refuse each connection, in words that sound as if the server did."""
+    from psycopg import ProgrammingError as Refused  # noqa: PLC0415 - loaded by the engine, and by no other
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415
+
+    _, options = engine.dialect.create_connect_args(engine.url)
+    try:
+        make_conninfo(**{name: value for name, value in options.items() if name != "context"})  # SQLAlchemy's own
+    except Refused:
+        raise UnknownDatabase("AIRLOCK_DATABASE_URL has an option that no Postgres knows.") from None
 
 
 def _is_sqlite(url: URL) -> bool:

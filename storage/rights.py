@@ -11,13 +11,14 @@ from types import MappingProxyType
 from sqlalchemy import Connection, text
 
 from domain.values import Value
-from storage.database import Database
+from storage.database import SETUP_LOCK, Database
 from storage.tables import metadata
 
 _ROW = ("last_seq", "journal_bytes", "journal_full", "updated_at")
 """Columns of an evaluation that every append to its journal changes."""
-_PROGRESS = ("status", "stage", "verdict", "cause", "findings", "findings_digest", "started_at", "ended_at", *_ROW)
-_STOP = ("stop", "status", "stage", *_ROW)
+_STATUS = ("status", "stage", *_ROW)
+_PROGRESS = ("verdict", "cause", "findings", "findings_digest", "started_at", "ended_at", *_STATUS)
+_STOP = ("stop", *_STATUS)
 _DELETED = ("config", "report", "cause", "findings")
 """What a deletion takes the script's words out of."""
 
@@ -56,13 +57,14 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = MappingProxyType(
             Right(table="evaluations", update=("workflow_started_at",)),
         ),
         "validation": (
-            # Closest to untrusted code: reads scripts, tells how far a review is
-            Right(table="evaluations", update=_PROGRESS),
+            # Closest to untrusted code: reads scripts, tells how far a review is. What that found is not its to write
+            Right(table="evaluations", update=_STATUS),
             _APPENDS,
             Right(table="blobs"),
         ),
         "execution": (
-            Right(table="evaluations", update=("report", "receipt_at", "result_sha256", "outcome", *_PROGRESS)),
+            # That a run has begun, and its receipt. What follows from it is decided elsewhere
+            Right(table="evaluations", update=("report", "receipt_at", "result_sha256", "started_at", *_STATUS)),
             _APPENDS,
             Right(table="blobs", insert=True, update=("size",)),
             Right(table="executions", insert=True),
@@ -71,11 +73,10 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = MappingProxyType(
             # Retention: it deletes payloads, and never reads one
             Right(
                 table="evaluations",
-                update=("outcome", "stop", "workflow_started_at", "receipt_at", "deleted_at", *_DELETED, *_PROGRESS),
+                update=("outcome", "stop", "workflow_started_at", "deleted_at", *_DELETED, *_PROGRESS),
             ),
             Right(table="journal", insert=True, delete=True),
             Right(table="blobs", select=("tenant", "sha256", "size"), delete=True, update=("size",)),
-            Right(table="executions"),
         ),
         "monitor": (
             # It reads who runs what, and writes down what it did
@@ -108,11 +109,13 @@ async def require_rights(database: Database, process: str) -> None:
 def grant(connection: Connection, users: Mapping[str, str]) -> None:
     """Give each process's user exactly its rights, and take away what it had besides. Idempotent.
 
+    Of two at once the second waits: Postgres itself would refuse one of them.
     `users` is process to database user. Raises ValueError for a process that is not in the table.
     """
     unknown = set(users) - set(RIGHTS)
     if unknown:
         raise ValueError(f"no rights are known for {', '.join(sorted(unknown))}: there are {', '.join(RIGHTS)}")
+    connection.execute(text(SETUP_LOCK))
     schema = connection.execute(text("SELECT current_schema()")).scalar_one()
     for process, user in users.items():
         for statement in statements(process, user, schema):

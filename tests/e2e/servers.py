@@ -49,7 +49,7 @@ def require_servers() -> tuple[str, str]:
 
 @dataclass
 class ServerStack(Stack):
-    """The parts are called `requests-1`, `streams-1`, `records-2` and so on."""
+    """The parts are called `requests-1`, `streams-1`, `records-2` and so on. An intake is there where a queue is."""
 
     each: int = EACH
 
@@ -78,7 +78,7 @@ class ServerStack(Stack):
         self._urls: dict[str, str] = {}
         for number in range(1, self.each + 1):
             self._add_api(f"requests-{number}", "requests")
-            for role in ROLES:
+            for role in (*ROLES, "intake") if "AIRLOCK_QUEUE_URL" in self.settings else ROLES:
                 url = "none" if role == "orchestrator" else self.url_of(role)
                 self._add_worker(f"{role}-{number}", role, AIRLOCK_DATABASE_URL=url)
         self._add_api("streams-1", "streams")
@@ -90,8 +90,8 @@ class ServerStack(Stack):
 
     async def _bring_up(self) -> None:
         await asyncio.to_thread(self._as_administrator, self._creation())
-        done = await self.setup("--grant")
-        assert done.returncode == 0, done.stderr
+        for done in await asyncio.gather(self.setup("--grant"), self.setup("--grant")):  # as two that deploy would
+            assert done.returncode == 0, done.stderr
         await self.start(*self.parts)
 
     def take_away(self) -> None:

@@ -24,6 +24,7 @@ from tests.e2e.parts import ROOT
 from tests.slices import slice_of
 from tests.storage.conftest import a_schema
 from tests.storage.database_users import Users, database_users
+from worker.roles import Role
 from workflows.client import Workflows, connect
 from workflows.namespace import NamespaceUnprepared, prepare, require_prepared
 
@@ -94,7 +95,13 @@ def refusal(command: list[str], environments: Path, **settings: str) -> str:
 @pytest.mark.parametrize("command", slice_of([API, RECORDS, SETUP], every=3), ids=lambda each: each[0])
 @pytest.mark.parametrize(
     "url",
-    slice_of(["nonsense", "mongodb://localhost/airlock", "mysql://localhost/a", "postgresql://h:x/a"], every=4),
+    slice_of(
+        [
+            *("nonsense", "mongodb://localhost/airlock", "mysql://localhost/a", "postgresql://h:x/a"),
+            *("postgresql://h/a?nonsense=1", "postgres://h/a"),
+        ],
+        every=6,
+    ),
 )
 def test_what_is_no_database_is_refused(temporal: str, environments: Path, command: list[str], url: str) -> None:
     told = refusal(command, environments, database_url=url, temporal_address=temporal)
@@ -122,12 +129,26 @@ def test_without_tables_it_says_what_to_run(
     assert "run `airlock admin setup`" in refusal(command, environments, database_url=url, temporal_address=temporal)
 
 
-@pytest.mark.parametrize("command", slice_of([API, RECORDS, SETUP], every=3), ids=lambda each: each[0])
-def test_a_newer_schema_is_refused(temporal: str, environments: Path, database: str, command: list[str]) -> None:
+def migrated_by(database: str, release: str) -> None:
     engine = create_engine(database)
     with engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE alembic_version SET version_num = :release"), {"release": release})
     engine.dispose()
+
+
+@pytest.mark.parametrize("command", slice_of([API, RECORDS], every=3), ids=lambda each: each[0])
+def test_an_older_schema_is_refused(temporal: str, environments: Path, database: str, command: list[str]) -> None:
+    migrated_by(database, "0001")
+
+    told = refusal(command, environments, database_url=database, temporal_address=temporal)
+
+    assert "schema 0001, older than" in told
+    assert "run `airlock admin setup`" in told
+
+
+@pytest.mark.parametrize("command", slice_of([API, RECORDS, SETUP], every=3), ids=lambda each: each[0])
+def test_a_newer_schema_is_refused(temporal: str, environments: Path, database: str, command: list[str]) -> None:
+    migrated_by(database, "9999")
 
     told = refusal(command, environments, database_url=database, temporal_address=temporal)
 
@@ -147,6 +168,37 @@ def test_a_user_with_too_few_rights_is_told_which(
 
 
 @pytest.mark.postgres
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("role", "user"),
+    [
+        ("validation", "monitor"),
+        ("execution", "validation"),
+        ("records", "execution"),
+        ("monitor", "intake"),
+        ("intake", "monitor"),
+    ],
+)
+def test_every_role_under_another_ones_user_is_told_what_it_lacks(
+    temporal: str, environments: Path, users: Users, tmp_path: Path, role: str, user: str
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir(mode=0o711)
+    queues = {"queue_url": "http://127.0.0.1:9/1/a", "dead_letter_queue_url": "http://127.0.0.1:9/1/b"}
+    own = {
+        "database_url": users[user],
+        "temporal_address": temporal,
+        "state_dir": str(state),
+        "aws_region": "eu-west-1",
+    }
+
+    told = refusal(["worker", "--role", role], environments, **own, **queues)
+
+    assert f"The database user of the {role} process may not" in told
+    assert "run `airlock admin setup --grant`" in told
+
+
+@pytest.mark.postgres
 def test_a_user_who_owns_nothing_cannot_set_up(temporal: str, environments: Path, users: Users) -> None:
     told = refusal([*SETUP, "--grant"], environments, database_url=users["validation"], temporal_address=temporal)
 
@@ -154,7 +206,9 @@ def test_a_user_who_owns_nothing_cannot_set_up(temporal: str, environments: Path
 
 
 @pytest.mark.parametrize(
-    "command", slice_of([API, RECORDS, ["worker", "--role", "orchestrator"]], every=3), ids=lambda each: each[-1]
+    "command",
+    slice_of([API, *(["worker", "--role", role.value] for role in Role)], every=9),
+    ids=lambda each: each[-1],
 )
 def test_a_namespace_without_search_attributes_is_refused(
     temporal: str, environments: Path, database: str, bare_namespace: str, command: list[str]
@@ -188,8 +242,10 @@ async def test_what_is_not_prepared_takes_no_submission(temporal: str) -> None:
 
     with pytest.raises(NamespaceUnprepared):
         await require_prepared(client)
-    with pytest.raises(WorkflowsUnavailable):
+    with pytest.raises(WorkflowsUnavailable) as unprepared:
         await workflows.ping()
+    assert "AirlockStatus" in unprepared.value.evidence
+    assert "run `airlock admin setup`" in unprepared.value.evidence  # for the log of an API that runs already
     await asyncio.gather(prepare(client), prepare(client))
 
     await require_prepared(client)

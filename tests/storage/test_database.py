@@ -155,6 +155,18 @@ def test_a_database_in_memory_is_refused() -> None:
         Database("sqlite://")
 
 
+@pytest.mark.parametrize("query", ["nonsense=1", "connect_timeuot=5", "sslmode=require&a=b"])
+def test_an_option_that_no_postgres_knows_is_no_servers_fault(query: str) -> None:
+    with pytest.raises(UnknownDatabase, match="AIRLOCK_DATABASE_URL has an option") as refused:
+        Database(f"postgresql://somebody:secret@h/a?{query}")
+
+    assert "secret" not in str(refused.value)
+
+
+def test_options_of_postgres_are_taken() -> None:
+    Database("postgresql://h/a?sslmode=require&options=-csearch_path%3Dx&application_name=airlock")
+
+
 async def test_a_url_with_an_asynchronous_driver_means_the_same_file(url: str) -> None:
     async with Database(url.replace("sqlite:", "sqlite+aiosqlite:")) as database:
         await database.ping()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
 from domain.lifecycle import Status
@@ -119,6 +120,11 @@ FORBIDDEN: Mapping[str, tuple[str, ...]] = {
         "DELETE FROM journal",
         "UPDATE journal SET payload = ''",
         "UPDATE evaluations SET report = '{}'",
+        "UPDATE evaluations SET verdict = 'approved'",
+        "UPDATE evaluations SET findings = '[]'",
+        "UPDATE evaluations SET findings_digest = ''",
+        "UPDATE evaluations SET cause = null",
+        "UPDATE evaluations SET ended_at = now()",
         "UPDATE evaluations SET policy = '{}'",
         "UPDATE evaluations SET config = '{}'",
         "UPDATE evaluations SET script_sha256 = 'x'",
@@ -132,11 +138,18 @@ FORBIDDEN: Mapping[str, tuple[str, ...]] = {
         "DELETE FROM executions",
         "UPDATE executions SET worker = 'x'",
         "DELETE FROM journal",
+        "UPDATE evaluations SET verdict = 'approved'",
+        "UPDATE evaluations SET findings = '[]'",
+        "UPDATE evaluations SET outcome = 'completed'",
+        "UPDATE evaluations SET ended_at = now()",
         "UPDATE evaluations SET policy = '{}'",
         "UPDATE evaluations SET script_sha256 = 'x'",
         "SELECT * FROM idempotency",
     ),
     "records": (
+        "SELECT * FROM executions",
+        "UPDATE evaluations SET receipt_at = now()",
+        "UPDATE evaluations SET result_sha256 = 'x'",
         "SELECT content FROM blobs",
         "UPDATE blobs SET content = ''",
         "UPDATE journal SET payload = ''",
@@ -178,6 +191,19 @@ def test_every_table_and_column_of_the_rights_is_there() -> None:
 
 def test_a_name_cannot_end_its_quotes() -> None:
     assert all('TO "a""b"' in statement or 'FROM "a""b"' in statement for statement in statements("api", 'a"b'))
+
+
+def test_several_that_give_rights_at_once_all_succeed(users: Users, empty_postgres: str) -> None:
+    names = {process: make_url(url).username or "" for process, url in users.items()}
+    engine = create_engine(empty_postgres)
+
+    def give(_: int) -> None:
+        with engine.begin() as connection:
+            grant(connection, names)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(give, range(12)))
+    engine.dispose()
 
 
 def test_an_unknown_process_gets_no_rights(empty_postgres: str) -> None:
