@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from api.examples import HEALTH, answers
 from api.schemas import Health
 from api.services import Served
-from domain.errors import WorkflowsUnavailable
+from domain.errors import StorageUnavailable, WorkflowsUnavailable
 
 READY_SECONDS = 2.0
 
@@ -25,7 +25,11 @@ async def live() -> Health:
 @router.get("/readyz", responses=answers(HEALTH, 503))
 async def ready(services: Served) -> Health:
     """The database and Temporal answer too: a submission would be accepted."""
-    await services.database.ping()
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await services.database.ping()
+    except TimeoutError:  # a server that hangs keeps its connections, and answers none
+        raise StorageUnavailable("the database does not answer") from None
     try:
         async with asyncio.timeout(READY_SECONDS):
             await services.workflows.ping()

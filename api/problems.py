@@ -135,7 +135,7 @@ def _section(limit: str) -> list[JsonValue]:
 def _failure(error: Exception) -> Problem:
     """We failed. Of the database's or Temporal's words none goes out."""
     if isinstance(error, _AWAY):
-        log.warning("part_away", code=error.code)
+        log.warning("part_away", code=error.code, evidence=error.evidence)
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         return Problem(503, error.code, f"Nothing was done: {error.message}. Try again later.", headers=headers)
     log.error("platform_error", error=type(error).__name__, code=getattr(error, "code", ""))

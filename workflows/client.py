@@ -143,13 +143,28 @@ class Workflows:
         return description.status in {WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW}
 
     async def ping(self) -> None:
-        """Return where Temporal and the namespace are there, with all that a start of a workflow needs."""
-        async with _reaching():
-            await self._connected.count_workflows(search_attributes.EVERY_KEY, rpc_timeout=RPC_TIMEOUT)
+        """Return where Temporal and the namespace are there, with all that a start of a workflow needs.
+
+        Where Temporal answers, and is only not prepared, the evidence of the error says what to run.
+        """
+        try:
+            async with _reaching():
+                await self._connected.count_workflows(search_attributes.EVERY_KEY, rpc_timeout=RPC_TIMEOUT)
+        except WorkflowsUnavailable as error:
+            if error.evidence not in _UNPREPARED:
+                raise
+            raise WorkflowsUnavailable("Temporal is not prepared", await self._what_to_run()) from error
 
     async def require_prepared(self) -> None:
         """Raise NamespaceUnprepared where Temporal is there, and the namespace is not as evaluations need it."""
         await namespace.require_prepared(self._connected)
+
+    async def _what_to_run(self) -> str:
+        try:
+            await self.require_prepared()
+        except namespace.NamespaceUnprepared as unprepared:
+            return str(unprepared)
+        return ""  # it was prepared this very moment
 
     def forget(self) -> None:
         """Let the client go. Nothing can be asked afterwards."""
@@ -188,6 +203,9 @@ class _NotFound(Exception):
 class _NoAnswer(WorkflowsUnavailable):
     """A call was not answered in time, which may be the workers' fault."""
 
+
+_UNPREPARED = {RPCStatusCode.INVALID_ARGUMENT.name, RPCStatusCode.NOT_FOUND.name}
+"""How a server answers that lacks the namespace, or a search attribute."""
 
 _KINDS: Mapping[RPCStatusCode, type[WorkflowsUnavailable]] = {
     RPCStatusCode.CANCELLED: _NoAnswer,

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 from pydantic import JsonValue
 
+from api import health
 from api.services import Services
 from domain.evaluation import StatusReport
 from domain.findings import Verdict
@@ -212,3 +215,17 @@ async def test_health_needs_no_key_and_tells_of_temporal(client: httpx.AsyncClie
 
     assert (well.status_code, ill.status_code) == (200, 503)
     assert (await client.get("/livez")).status_code == 200
+
+
+async def test_a_database_that_hangs_does_not_hold_up_who_asks_for_health(
+    client: httpx.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+):
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(services.database, "ping", hangs)
+    monkeypatch.setattr(health, "READY_SECONDS", 0.05)
+
+    answer = await client.get("/readyz")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")

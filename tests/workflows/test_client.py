@@ -76,8 +76,9 @@ async def test_a_missing_namespace_is_no_missing_workflow(temporal_address: str)
 
     with pytest.raises(WorkflowsUnavailable):
         await workflows.stop(an_evaluation().evaluation_id, StopOrder())
-    with pytest.raises(WorkflowsUnavailable):
+    with pytest.raises(WorkflowsUnavailable) as unprepared:
         await workflows.ping()
+    assert unprepared.value.evidence == "Temporal has no namespace 'nowhere': run `airlock admin setup`."
 
 
 async def test_a_workflow_that_takes_no_more_signals_stops_all_the_same(
