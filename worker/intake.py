@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from domain.errors import PlatformError, QueueUnavailable, StorageUnavailable, WorkflowsUnavailable
+from domain.errors import PlatformError, QueueUnavailable, StorageUnavailable, WorkflowRefused, WorkflowsUnavailable
 from domain.evaluation import Evaluation
 from domain.metrics import INTAKE_MESSAGES
 from workflows.aws.intake_queue import Delivery, Unreadable
@@ -61,11 +61,19 @@ class Accepted(Protocol):
 
 
 class Starter(Protocol):
-    """The workflows."""
+    """The workflows. Everything raises WorkflowsUnavailable."""
 
     async def start(self, evaluation: Evaluation) -> object:
-        """Start one; one that is there already is fine. Raises WorkflowsUnavailable."""
+        """Start one; one that is there already is fine."""
         ...
+
+    async def ping(self) -> None:
+        """Return where any could be started."""
+        ...
+
+
+class _Refused(Exception):
+    """Temporal is there, and does not take this evaluation. Its text is the reason."""
 
 
 class Intake:
@@ -143,8 +151,10 @@ class Intake:
             try:
                 evaluation = await self._evaluations.unstarted_one(evaluation_id)
                 if evaluation is not None:
-                    await self._workflows.start(evaluation)
+                    await self._start(evaluation)
                     await self._evaluations.mark_started(evaluation_id)
+            except _Refused as refused:
+                return await self._buried(delivery, str(refused))
             except (StorageUnavailable, WorkflowsUnavailable) as away:
                 log.warning("start_waits", evaluation_id=evaluation_id, code=away.code)
                 if not await self._patience():
@@ -157,6 +167,14 @@ class Intake:
         await self._queue.delete(delivery)
         log.info("taken_in", evaluation_id=evaluation_id, started=evaluation is not None)
         return "started" if evaluation is not None else "known"
+
+    async def _start(self, evaluation: Evaluation) -> None:
+        """Start it. Raises _Refused where Temporal takes others, and not this one: it must not hold up those behind."""
+        try:
+            await self._workflows.start(evaluation)
+        except WorkflowRefused as refused:
+            await self._workflows.ping()
+            raise _Refused(refused.code) from refused
 
     async def _patience(self) -> bool:
         """Wait a little. False where we are about to leave."""

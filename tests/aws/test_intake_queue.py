@@ -86,6 +86,20 @@ async def test_what_nobody_can_take_lies_in_the_other_queue_with_its_reason(
     assert boto.received(urls[0]) == []
 
 
+async def test_what_fills_a_message_is_put_aside_with_its_reason_all_the_same(
+    queue: IntakeQueue, urls: tuple[str, str], boto: Boto
+) -> None:
+    boto("sqs", "send_message", QueueUrl=urls[0], MessageBody="é" * 131_000)  # 262,000 of 262,144 bytes
+    (delivery,) = await queue.receive(visibility=1, wait=1)
+
+    await queue.bury(delivery, "not_json")
+
+    (buried,) = boto.received(urls[1])
+    assert buried["Body"] == "é" * 100_000
+    told = {name: each["StringValue"] for name, each in buried["MessageAttributes"].items()}
+    assert told == {"reason": "not_json", "deliveries": "1", "bytes": "262000"}
+
+
 async def test_the_intake_takes_what_a_function_sent_and_buries_what_nobody_did(
     queue: IntakeQueue, urls: tuple[str, str], boto: Boto, tmp_path: Path
 ) -> None:
@@ -111,7 +125,7 @@ async def test_the_intake_takes_what_a_function_sent_and_buries_what_nobody_did(
 
 
 POISON = (
-    ("x" * 250_000, "not_json"),
+    ("x" * 200_000, "not_json"),
     ("[" * 100_000, "not_json"),
     ("null", "not_an_order"),
     ('"eval"', "not_an_order"),
@@ -119,16 +133,18 @@ POISON = (
     (json.dumps({"evaluation_id": A + "\n"}), "not_an_order"),
     (json.dumps({"evaluation_id": [A]}), "not_an_order"),
     (json.dumps({"evaluation_id": A, "trace": {"traceparent": {"a": 1}}}), "not_an_order"),
-    (json.dumps({"evaluation_id": "eval_" + "z" * 26, "tenant": "tenant-a", "model_id": "x"}), "record_missing"),
+    (json.dumps({"evaluation_id": A, "tenant": "tenant-b"}), "not_an_order"),
+    (json.dumps({"evaluation_id": A, "script": "print(1)"}), "not_an_order"),
+    (json.dumps({"evaluation_id": "eval_" + "z" * 26}), "record_missing"),
 )
 
 
-async def test_every_kind_of_poison_is_put_aside_with_its_reason_and_what_else_an_order_says_is_ignored(
+async def test_every_kind_of_poison_is_put_aside_with_its_reason_and_a_swollen_trace_is_none(
     queue: IntakeQueue, urls: tuple[str, str], boto: Boto, tmp_path: Path
 ) -> None:
     url, starts = f"sqlite:///{tmp_path / 'airlock.db'}", Starts()
     await asyncio.to_thread(migrate, url)
-    swollen = {"evaluation_id": A, "tenant": "tenant-b", "script": "x", "trace": {"traceparent": "\x1b[31m" * 9000}}
+    swollen = {"evaluation_id": A, "trace": {"traceparent": "\x1b[31m" * 9000}}
     async with Database(url) as database:
         evaluations = Evaluations(database)
         await evaluations.submit(new(), None)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from domain.errors import QueueUnavailable, StorageUnavailable, WorkflowsUnavailable
+from domain.errors import QueueUnavailable, StorageUnavailable, WorkflowRefused, WorkflowsUnavailable
 from domain.evaluation import Evaluation
 from storage.evaluations import Evaluations
 from tests.storage.rows import A, new
@@ -58,14 +58,26 @@ class FakeQueue:
 
 
 class Starts:
-    """Workflows that are started. `away`: so many starts fail first. `slow`: seconds of each."""
+    """Workflows that are started. `away`: so many starts fail first. `slow`: seconds of each. `refused`: never taken.
+
+    `unprepared`: so many pings fail, and no start is taken until then.
+    """
 
     def __init__(self) -> None:
         self.started: list[str] = []
+        self.refused: set[str] = set()
+        self.unprepared = 0
         self.away = 0
         self.slow = 0.0
 
+    async def ping(self) -> None:
+        if self.unprepared:
+            self.unprepared -= 1
+            raise WorkflowsUnavailable("Temporal is not prepared")
+
     async def start(self, evaluation: Evaluation) -> None:
+        if self.unprepared or evaluation.evaluation_id in self.refused:
+            raise WorkflowRefused("Temporal refuses or does not answer", "INVALID_ARGUMENT")
         if self.away:
             self.away -= 1
             raise WorkflowsUnavailable("Temporal does not answer")
@@ -148,6 +160,7 @@ async def test_a_message_that_comes_again_starts_nothing(
         ('{"evaluation_id": "eval_1"}', "not_an_order"),
         (json.dumps({"evaluation_id": "eval_" + "A" * 26}), "not_an_order"),
         (json.dumps({"evaluation_id": A, "trace": {"a": 1, "b": 2, "c": 3}}), "not_an_order"),
+        (json.dumps({"evaluation_id": A, "tenant": "tenant-b"}), "not_an_order"),
         (an_order("eval_" + "z" * 26), "record_missing"),
     ],
 )
@@ -188,6 +201,36 @@ async def test_while_temporal_is_away_a_message_is_kept_and_not_deleted(
         await until(lambda: queue.settled)
 
     assert starts.started == [A]
+
+
+async def test_what_temporal_refuses_by_itself_is_put_aside_and_holds_up_nobody(
+    queue: FakeQueue, starts: Starts, evaluations: Evaluations
+) -> None:
+    other = new("b").evaluation.evaluation_id
+    await evaluations.submit(new(), None)
+    await evaluations.submit(new("b"), None)
+    starts.refused.add(A)
+    queue.put(an_order())
+    queue.put(an_order(other))
+
+    async with working(queue, evaluations, starts):
+        await until(lambda: queue.settled == 2)
+
+    assert queue.buried == [(an_order(), "workflow_refused")]
+    assert starts.started == [other]
+
+
+async def test_a_temporal_that_is_not_prepared_buries_nothing(
+    queue: FakeQueue, starts: Starts, evaluations: Evaluations
+) -> None:
+    await evaluations.submit(new(), None)
+    starts.unprepared = 3
+    queue.put(an_order())
+
+    async with working(queue, evaluations, starts):
+        await until(lambda: queue.settled)
+
+    assert (queue.buried, starts.started) == ([], [A])
 
 
 async def test_while_the_database_is_away_a_message_is_kept_and_started_once(

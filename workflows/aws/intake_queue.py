@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from domain.errors import QueueUnavailable
 from domain.evaluation import EVALUATION_ID
@@ -24,11 +24,15 @@ LONGEST_POLL_SECONDS = 20
 MAX_MESSAGES = 10
 """Of one poll, likewise."""
 MAX_REASON = 200
+MAX_BURIED_BYTES = 200_000
+"""Of a body. What fills a message, which has 256 KiB, would leave no room for its reason."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z.]{0,79}")
 
 
 class Order(Value):
-    """What a message says."""
+    """What a message says. One that says more was sent by nobody of ours, who might take it for heard."""
+
+    model_config = ConfigDict(extra="forbid")
 
     evaluation_id: str = Field(pattern=f"^{EVALUATION_ID.pattern}$")
     trace: dict[str, str] = Field(default_factory=dict, max_length=2)
@@ -98,12 +102,13 @@ class IntakeQueue:
         await self._call("DeleteMessage", QueueUrl=self._url, ReceiptHandle=delivery.receipt)
 
     async def bury(self, delivery: Delivery, reason: str) -> None:
-        """Put it into the dead-letter queue, with the reason, and out of this one."""
+        """Put it into the dead-letter queue, with the reason, and out of this one. A huge body is cut there."""
         if self._dead_letter_url is None:
             raise QueueUnavailable("there is no dead-letter queue")
-        told = {"reason": reason[:MAX_REASON], "deliveries": str(delivery.times)}
+        whole = delivery.body.encode()
+        told = {"reason": reason[:MAX_REASON], "deliveries": str(delivery.times), "bytes": str(len(whole))}
         attributes = {name: {"DataType": "String", "StringValue": value} for name, value in told.items()}
-        body = delivery.body or "(empty)"  # SQS takes no empty one
+        body = whole[:MAX_BURIED_BYTES].decode(errors="ignore") or "(empty)"  # SQS takes no empty one
         await self._call("SendMessage", QueueUrl=self._dead_letter_url, MessageBody=body, MessageAttributes=attributes)
         await self.delete(delivery)
 
@@ -143,4 +148,5 @@ def _refusal(told: Mapping[str, Any] | None) -> str:
 
 def _delivery(message: Mapping[str, Any]) -> Delivery:
     times = int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1))
-    return Delivery(receipt=message["ReceiptHandle"], body=message["Body"], times=times)
+    body = message["Body"].encode(errors="replace").decode()  # half a surrogate pair must not hold up the others
+    return Delivery(receipt=message["ReceiptHandle"], body=body, times=times)
