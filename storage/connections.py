@@ -49,7 +49,10 @@ class Connections:
         self._database = database
 
     async def open(self, connection: GatewayConnection, at_most: int, now: datetime) -> bool:
-        """Keep a connection. False where its key has `at_most` already. Repeating it changes nothing."""
+        """Keep a connection. False where its key has `at_most` already. Repeating it changes nothing.
+
+        One of the same id, but of another key, must have ended unheard: nothing of it is left to the new one.
+        """
         return await self._database.write(_open, connection, at_most, now)
 
     async def find(self, connection_id: str) -> GatewayConnection | None:
@@ -94,6 +97,9 @@ def _open(connection: Connection, opened: GatewayConnection, at_most: int, now: 
     others = mine.where(columns.connection_id != opened.connection_id)
     if connection.execute(others).scalar_one() >= at_most:
         return False
+    connection.execute(
+        delete(connections).where(columns.connection_id == opened.connection_id, columns.key_id != opened.key_id)
+    )
     connection.execute(_insert(connection, connections).values(**opened.model_dump()).on_conflict_do_nothing())
     return True
 

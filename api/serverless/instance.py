@@ -7,6 +7,7 @@ So nothing is left to a background, and after a pause the connections are made a
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -80,14 +81,14 @@ class Instance:
         except ProgrammingError:
             log.error("cannot_start", told="The database refuses the API's user: run `airlock admin setup --grant`.")  # noqa: TRY400
         except PlatformError as error:
-            log.warning("part_away", code=error.code)
+            log.warning("part_away", code=error.code, evidence=error.evidence)
         except Exception as error:  # the last resort: the client gets an answer
             log.exception("event_broke", error=type(error).__name__)
         finally:
             if self._traces is not None:
                 self._traces.flush()
             self._answered_at = time.time()
-        return _unanswered("unavailable", "Nothing was done: the service cannot work just now. Try again later.")
+        return _unserved(503, "unavailable", "Nothing was done: the service cannot work just now. Try again later.")
 
     def close(self) -> None:
         """End everything. Lambda itself never asks for it."""
@@ -99,6 +100,8 @@ class Instance:
         assert self._http is not None
         if is_socket_event(event):
             return self._loop.run_until_complete(self._sockets.answer(event))
+        if not _can_be_read(event):
+            return _unserved(400, "invalid_request", "The body is not what the gateway says of it: text, or base64.")
         return self._http(_as_served(event), cast("Any", context))
 
     async def _awake(self) -> None:
@@ -128,7 +131,23 @@ def _as_served(event: Mapping[str, Any]) -> dict[str, Any]:
         return dict(event)
     path, stage = str(context["http"]["path"]), f"/{context.get('stage')}/"
     http = context["http"] | {"path": path.removeprefix(stage[:-1]) if path.startswith(stage) else path}
-    return {**event, "requestContext": context | {"http": http}, "headers": event.get("headers") or {}}
+    sent = cast("Mapping[str, object]", event.get("headers") or {})
+    headers = {name: value for name, value in sent.items() if isinstance(value, str)}  # Mangum breaks of a null
+    return {**event, "requestContext": context | {"http": http}, "headers": headers}
+
+
+def _can_be_read(event: Mapping[str, Any]) -> bool:
+    """Whether the body is text, or base64 where the event says so. Mangum breaks of anything else."""
+    body: object = event.get("body") or ""
+    if not isinstance(body, str):
+        return False
+    try:
+        words = body.encode()
+        if event.get("isBase64Encoded"):
+            base64.b64decode(words, validate=True)
+    except ValueError:  # half a surrogate pair, or no base64
+        return False
+    return True
 
 
 class _InTime:
@@ -157,8 +176,8 @@ class _InTime:
             await response(scope, receive, send)
 
 
-def _unanswered(code: str, detail: str) -> dict[str, Any]:
+def _unserved(status: int, code: str, detail: str) -> dict[str, Any]:
     """A problem without an app to tell it."""
-    response = problem_response(503, code, detail, "")
-    headers = {"content-type": "application/problem+json", "retry-after": "5"}
-    return {"statusCode": 503, "headers": headers, "body": bytes(response.body).decode(), "isBase64Encoded": False}
+    response = problem_response(status, code, detail, "")
+    headers = {"content-type": "application/problem+json", **({"retry-after": "5"} if status == 503 else {})}
+    return {"statusCode": status, "headers": headers, "body": bytes(response.body).decode(), "isBase64Encoded": False}

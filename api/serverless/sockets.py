@@ -6,7 +6,7 @@ The gateway holds the connections. What is pushed to them comes from the process
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, cast
 
@@ -77,10 +77,8 @@ class Sockets:
             return _told({"event": PROBLEM, "data": json.loads(bytes(body))})
 
     async def _connect(self, connection_id: str, event: Mapping[str, Any]) -> None:
-        """Raises Problem 401, 403 or 429: the handshake is then answered with it."""
-        sent = cast("Mapping[str, object]", event.get("headers") or {})
-        headers = {name.lower(): str(value) for name, value in sent.items()}
-        principal = await identify(headers.get("authorization", ""), self._services)
+        """Raises Problem 400, 401, 403 or 429: the handshake is then answered with it."""
+        principal = await identify(_authorization(event), self._services)
         if principal is None:
             raise Problem(401, "unauthorized", "Send a valid API key: `Authorization: Bearer <key>`.")
         await self._services.rate_limits.spend(principal.key_id)
@@ -132,6 +130,15 @@ def is_socket_event(event: Mapping[str, Any]) -> bool:
     """Whether an event comes from a WebSocket API."""
     context = event.get("requestContext")
     return isinstance(context, dict) and "connectionId" in context and "eventType" in context
+
+
+def _authorization(event: Mapping[str, Any]) -> str:
+    """The header. Raises Problem where it stands there twice: `headers` has one of them, another reader the other."""
+    several = cast("Mapping[str, Sequence[object]]", event.get("multiValueHeaders") or {})
+    if sum(len(values) for name, values in several.items() if name.lower() == "authorization") > 1:
+        raise Problem(400, "ambiguous_headers", "The header authorization stands there twice.")
+    sent = cast("Mapping[str, object]", event.get("headers") or {})
+    return next((str(value) for name, value in sent.items() if name.lower() == "authorization"), "")
 
 
 def _read(event: Mapping[str, Any]) -> Message:

@@ -156,6 +156,19 @@ async def test_a_connection_that_is_told_of_twice_counts_once(connections: Conne
     assert opened == [True, True, True, False]
 
 
+async def test_who_is_given_the_id_of_one_that_left_unheard_inherits_nothing(
+    connections: Connections, evaluations: Evaluations
+) -> None:
+    await watching(connections, evaluations, "c")
+    newcomer = a_connection("c", "key_b").model_copy(update={"tenant": "tenant-b"})
+
+    assert await connections.open(newcomer, 2, later(0))
+
+    await connections.claim("one", later(0), later(10))
+    assert await connections.find("c") == newcomer
+    assert await connections.watched("one", 10) == []
+
+
 @pytest.mark.postgres
 async def test_the_apis_own_user_may_do_all_of_it(empty_postgres: str) -> None:
     with database_users(empty_postgres) as users:

@@ -174,8 +174,8 @@ def test_a_named_stage_stands_before_the_path_and_is_not_of_it(instance: Instanc
     assert instance.handle(a_request("GET", f"/prod{ROOT}"), Time())["statusCode"] == 404
 
 
-@pytest.mark.parametrize("headers", [{}, None])
-def test_who_sends_no_headers_is_nobody(instance: Instance, headers: dict[str, str] | None) -> None:
+@pytest.mark.parametrize("headers", [{}, None, {"authorization": None}, {"authorization": ["Bearer x"], "host": None}])
+def test_who_sends_no_headers_is_nobody(instance: Instance, headers: dict[str, object] | None) -> None:
     event = a_request("GET", ROOT) | {"headers": headers}
 
     assert instance.handle(event, Time())["statusCode"] == 401
@@ -196,6 +196,9 @@ def test_a_body_is_the_same_as_text_and_in_base64(instance: Instance, key_of: Ke
         ({"body": "", "isBase64Encoded": False}, 400),
         ({"body": None, "isBase64Encoded": False}, 400),
         ({"body": base64.b64encode(b"\xff\xfe\x00").decode()}, 400),
+        ({"body": "{}"}, 400),  # no base64, as the event says
+        ({"body": "\ud800", "isBase64Encoded": False}, 400),
+        ({"body": {"model_id": "mock"}, "isBase64Encoded": False}, 400),
         ({"body": base64.b64encode(b"x" * 2_000_000).decode()}, 413),
     ],
 )

@@ -107,22 +107,61 @@ def test_without_a_key_nobody_connects(instance: Instance, key: str | None) -> N
     assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (401, "unauthorized")
 
 
+@pytest.mark.parametrize(
+    ("headers", "several", "code"),
+    [
+        (None, None, 401),
+        ({"Authorization": None}, {}, 401),
+        ({"aUTHORIZATION": "KEY"}, None, 200),
+        ({"Authorization": "KEY"}, {"Authorization": ["Bearer other", "KEY"]}, 400),
+        ({"Authorization": "KEY"}, {"Authorization": ["KEY"], "authorization": ["KEY"]}, 400),
+        ({"Authorization": "KEY"}, {"Authorization": ["KEY"]}, 200),
+    ],
+)
+def test_whose_a_connection_is_must_be_plain(
+    instance: Instance, key_of: Key, headers: object, several: object, code: int
+) -> None:
+    words = json.dumps({"headers": headers, "multiValueHeaders": several}).replace("KEY", key_of())
+
+    assert instance.handle(an_event("connect") | json.loads(words), Time())["statusCode"] == code
+
+
 def test_a_key_that_may_not_read_may_not_connect(instance: Instance, key_of: Key) -> None:
     answer = connected(instance, key_of(scopes=frozenset({Scope.SUBMIT})))
 
     assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (403, "scope_missing")
 
 
-def test_a_foreign_evaluation_is_none(instance: Instance, key_of: Key, settings: ServerlessSettings) -> None:
-    evaluation_id = submitted(instance, key_of())
-    connected(instance, key_of("tenant-b"))
+@pytest.mark.parametrize("action", ["subscribe", "unsubscribe"])
+@pytest.mark.parametrize("after", [None, "", "their own", "nonsense"])
+def test_whatever_is_said_of_a_foreign_evaluation_there_is_none(
+    instance: Instance, key_of: Key, settings: ServerlessSettings, action: str, after: str | None
+) -> None:
+    evaluation_id, theirs = submitted(instance, key_of()), "theirs="
+    connected(instance, key_of("tenant-b"), theirs)
+    told_to_its_owner = cursor_at(evaluation_id, 1)
+    more = {} if after is None else {"after": told_to_its_owner if after == "their own" else after}
+    message = {"action": action, **more}
 
-    foreign = said(instance, subscribe(evaluation_id))
-    missing = said(instance, subscribe("eval_" + "a" * 26))
+    foreign = said(instance, message | {"evaluation_id": evaluation_id}, theirs)
+    missing = said(instance, message | {"evaluation_id": "eval_" + "a" * 26}, theirs)
 
     assert foreign == missing
     assert foreign["data"]["code"] == "not_found"
     assert watched(settings) == []
+
+
+def test_nobody_ends_what_another_tenant_watches(instance: Instance, key_of: Key, settings: ServerlessSettings) -> None:
+    key = key_of()
+    evaluation_id = submitted(instance, key)
+    connected(instance, key)
+    said(instance, subscribe(evaluation_id))
+    connected(instance, key_of("tenant-b"), "theirs=")
+
+    told = said(instance, {"action": "unsubscribe", "evaluation_id": evaluation_id}, "theirs=")
+
+    assert told["data"]["code"] == "not_found"
+    assert [(each.connection_id, each.evaluation_id) for each in watched(settings)] == [(CONNECTION, evaluation_id)]
 
 
 def test_who_has_seen_the_end_and_asks_again_is_told_that_it_was_the_end(
