@@ -6,8 +6,8 @@ import asyncio
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from domain.environments import Environment
 from storage.database import Database, migrate
 from storage.keys import ApiKeys, Scope
 from tests.api.fake_workflows import FakeWorkflows
+from tests.storage.conftest import a_schema
 
 EVERYTHING = frozenset(Scope)
 ROOT = "/api/v1/evaluations"
@@ -46,6 +47,21 @@ def settings(migrated: Path, tmp_path: Path) -> ApiSettings:
     # honest answers take milliseconds; on a busy machine they must not be left to the stage
     values = {"database_url": url, "check_seconds": 2, "heartbeat_seconds": 0.2, "rate_limit": "10000/minute"}
     return ApiSettings.model_validate(values)
+
+
+SLOWLY_ON_POSTGRES = ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.slow])]
+"""Parameters of a module whose `settings` are `on(...)` one of them."""
+
+
+@contextmanager
+def on(database: str, settings: ApiSettings) -> Generator[ApiSettings]:
+    """The same settings on another kind of database."""
+    if database == "sqlite":
+        yield settings
+        return
+    with a_schema() as url:
+        migrate(url)
+        yield ApiSettings.model_validate(settings.model_dump() | {"database_url": url})
 
 
 @pytest.fixture
@@ -97,12 +113,12 @@ async def client(client_of: Client) -> httpx.AsyncClient:
 
 
 @asynccontextmanager
-async def listening(services: Services) -> AsyncIterator[str]:
+async def listening(services: Services) -> AsyncGenerator[str]:
     """The app on a real socket, as streams need it."""
     server = Server(create_app(services), "127.0.0.1", 0)
     server.config.timeout_graceful_shutdown = 2
     with socket.create_server(("127.0.0.1", 0)) as bound:
-        task = asyncio.create_task(server._serve([bound]))
+        task = asyncio.create_task(server._serve([bound]))  # pyright: ignore[reportPrivateUsage]
         try:
             yield f"http://127.0.0.1:{bound.getsockname()[1]}"
         finally:

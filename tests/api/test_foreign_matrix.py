@@ -18,10 +18,11 @@ from websockets.exceptions import InvalidStatus
 
 from api.app import create_app
 from api.services import Services
+from api.settings import ApiSettings
 from domain.evaluation import StopOrder
 from domain.journal import EntryKind
 from tests.api import stories
-from tests.api.conftest import ROOT, Client, listening, submitted
+from tests.api.conftest import ROOT, SLOWLY_ON_POSTGRES, Client, listening, on, submitted
 
 WORD = "zebra"
 """Is in everything that tenant a has: script, params, tags, output, model calls, result, reasons."""
@@ -30,6 +31,12 @@ CONFIG = {"params": {WORD: WORD}, "tags": {"note": WORD}}
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 STATES = ("queued", "awaiting_approval", "executing", "stopping", "completed", "deleted")
 BODIES: tuple[Any, ...] = (None, {}, {"reason": "because"}, {"findings_digest": stories.DIGEST})
+
+
+@pytest.fixture(params=SLOWLY_ON_POSTGRES)
+def settings(request: pytest.FixtureRequest, settings: ApiSettings) -> Iterator[ApiSettings]:
+    with on(request.param, settings) as chosen:
+        yield chosen
 
 
 class Operation(NamedTuple):

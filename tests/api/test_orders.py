@@ -1,15 +1,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from api.services import Services
+from api.settings import ApiSettings
 from domain.errors import StorageUnavailable
 from tests.api import stories
-from tests.api.conftest import ROOT, submitted
+from tests.api.conftest import ROOT, SLOWLY_ON_POSTGRES, on, submitted
 from tests.api.fake_workflows import FakeWorkflows
+
+
+@pytest.fixture(params=SLOWLY_ON_POSTGRES)
+def settings(request: pytest.FixtureRequest, settings: ApiSettings) -> Iterator[ApiSettings]:
+    with on(request.param, settings) as chosen:
+        yield chosen
 
 
 async def test_a_stop_is_journaled_and_signalled(
@@ -83,7 +91,7 @@ async def test_a_flood_of_output_does_not_break_a_stop_that_waits(
     await stories.execute(services, evaluation_id)
 
     waiting = asyncio.create_task(client.post(f"{ROOT}/{evaluation_id}/stop", params={"wait": 20}))
-    while not services.feed._watches:  # noqa: ASYNC110 - its own business
+    while not services.feed._watches:  # noqa: ASYNC110 # pyright: ignore[reportPrivateUsage] - its own business
         await asyncio.sleep(0.01)
     await stories.print_lines(services, evaluation_id, *(f"{n}" for n in range(30)))
     await asyncio.sleep(0.3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -129,3 +130,24 @@ def test_a_cold_start_waits_for_nothing_that_most_requests_do_without() -> None:
     loaded = set(done.stdout.split())
     assert "api.serverless.handler" in loaded
     assert not loaded & {"temporalio", "alembic", "awscrt", "bandit", "kubernetes"}
+
+
+def test_what_is_packed_is_all_that_the_function_loads_of_ours(tmp_path: Path) -> None:
+    packed = re.search(r"tar -c --exclude __pycache__ (.+?) \\\n", (ROOT / "Makefile").read_text())
+    assert packed is not None
+    for name in packed[1].split():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, tmp_path / name)
+    modules = "api.serverless.handler, api.serverless.gateways, workflows.traces, workflows.aws.intake_queue"
+    files = "(each.__file__ for each in sys.modules.values() if getattr(each, '__file__', None))"
+    program = f"import {modules}, workflows.client, storage.schema, sys; print(*{files}, sep='\\n')"
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    loaded = [Path(line) for line in done.stdout.splitlines()]
+    assert tmp_path / "api" / "serverless" / "handler.py" in loaded
+    assert not [file for file in loaded if file.is_relative_to(ROOT) and ".venv" not in file.parts]
