@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ast
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from detection.node_kinds import CALLABLES, ITERATIONS, PLAIN_ASSIGNMENTS, SCOPES, SEQUENCES, TARGETS
+from detection.node_kinds import ASSIGNMENTS, CALLABLES, ITERATIONS, PLAIN_ASSIGNMENTS, SCOPES, SEQUENCES, TARGETS
+from detection.syntax_tree import Nodes
 
 Place = tuple[int, int]
 _Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef
@@ -21,7 +22,7 @@ _START: Place = (0, 0)
 class Bindings:
     """Every assignment of a script, by scope and place."""
 
-    def __init__(self, nodes: Sequence[ast.AST]) -> None:
+    def __init__(self, nodes: Nodes) -> None:
         self._starts: list[Place] = [_START]
         self._scopes: list[int] = [_MODULE]
         """From `_starts[n]` on the text belongs to `_scopes[n]`."""
@@ -29,8 +30,8 @@ class Bindings:
         self._classes: dict[str, int | None] = {}
         self._functions: dict[str, ast.FunctionDef | ast.Lambda | None] = {}
         self._values: dict[tuple[int, str], list[tuple[Place, ast.expr | None]]] = {}
-        self._lay_out([node for node in nodes if isinstance(node, SCOPES)])
-        for node in nodes:
+        self._lay_out(nodes.of(*SCOPES))
+        for node in nodes.of(ast.Assign, *ASSIGNMENTS, *ITERATIONS, *CALLABLES):
             for target, place, value in _assignments(node):
                 self._bind(target, place, value)
         for bound in self._values.values():
@@ -73,9 +74,8 @@ class Bindings:
         return self._scopes[bisect_right(self._starts, place) - 1]
 
     def _lay_out(self, scopes: list[_Scope]) -> None:
-        scopes.sort(key=lambda node: (_start(node), [-each for each in _end(node)]))
         around: list[tuple[Place, int]] = []
-        for node in scopes:
+        for node in sorted(scopes, key=lambda node: (_start(node), [-each for each in _end(node)])):
             self._leave(around, _start(node))
             self._parents[id(node)] = around[-1][1] if around else _MODULE
             around.append((_end(node), id(node)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from detection.arguments import argument_texts
 from detection.array_rules import VIEWS, view_notes
@@ -98,9 +98,8 @@ def call_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     yield from mutation_notes(node, resolver)
     yield from _harness_notes(node, resolver)
     yield from _finder_notes(node)
-    for names, rule in _BY_NAME:
-        if called & names:
-            yield from rule(node, resolver)
+    for place in sorted({place for name in called for place in _PLACES.get(name, ())}):
+        yield from _BY_NAME[place][1](node, resolver)
     if isinstance(node.func, ast.Attribute) and node.func.attr in {"get", "__getitem__"} and node.args:
         yield from key_notes(node.func.value, node.args[0], resolver)
     if isinstance(node.func, ast.Attribute):
@@ -120,6 +119,8 @@ def call_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
 def _keyword_notes(node: ast.Call) -> Iterator[Note]:
     """`code.replace(co_consts=x)`, `SimpleNamespace(__array_interface__=x)`, `type("A", (), {"__array_...": x})`."""
     keys = [key for each in node.args if isinstance(each, ast.Dict) for key in each.keys]
+    if not keys and not node.keywords:
+        return
     named = {key.value for key in keys if isinstance(key, ast.Constant)} | {each.arg for each in node.keywords}
     if ARRAY_INTERFACES & named:
         yield note_at("native_code", node, evidence="an array's interface")
@@ -174,11 +175,12 @@ def _mock_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """`mock.patch("json.dumps", ...)`: by name, and for everybody."""
     if _opens_patch(node, resolver):
         yield note_at("hidden_introspection", node, evidence="getter")
-    if callee(node.func) == "patch":
+    name = callee(node.func)
+    if name == "patch":
         for text in argument_texts(node.args[:1], resolver):
             if text.startswith(("json.", "airlock_runtime", "sys.modules", "__main__", "statistics.", *_MEASURES)):
                 yield note_at("forges_harness", node, evidence=text)
-    elif callee(node.func) == "dict" and len(node.args) > 1 and isinstance(node.func, ast.Attribute):
+    elif name == "dict" and len(node.args) > 1 and isinstance(node.func, ast.Attribute):
         patched = "sys.modules" in resolver.meanings(node.args[0]) | resolver.texts(node.args[0])
         keys = node.args[1].keys if isinstance(node.args[1], ast.Dict) else []
         if patched and any(isinstance(key, ast.Constant) and key.value in HARNESS_MODULES for key in keys):
@@ -375,3 +377,8 @@ _BY_NAME: tuple[tuple[frozenset[str], Callable[[ast.Call, Resolver], Iterator[No
     (INTERPRETERS, answer_notes),
     (TEMPLATE_RUNNERS, answer_notes),
 )
+_PLACES: Mapping[str, list[int]] = {
+    name: [place for place, (names, _) in enumerate(_BY_NAME) if name in names]
+    for name in frozenset[str]().union(*(names for names, _ in _BY_NAME))
+}
+"""Where in `_BY_NAME` a name stands: hardly a call has one, and nobody asks all rows about it."""

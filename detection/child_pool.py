@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -68,8 +70,13 @@ class _Child:
             raise ChildDied("ended instead of answering") from died
 
     def kill(self) -> None:
+        """End the process. Does not wait: that is its watcher's to do, who would else be told of an unknown child.
+
+        `Process.kill` asks first whether the process has ended, and takes the answer from the watcher if it has.
+        """
         if self.alive:
-            self._process.kill()
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(self._process.pid, signal.SIGKILL)
 
     async def reap(self) -> None:
         """Read what is left and wait: until then the process and its pipes are not gone."""

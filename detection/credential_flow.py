@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from detection.origins import origin
 from detection.resolving import Resolver
 from detection.sources import callee
 from detection.static_tables import CREDENTIAL_VARIABLE, ENVIRONMENT_READERS
-from detection.syntax_tree import next_level
+from detection.syntax_tree import Nodes, next_level
 
 MAX_FOLLOWED = 400
 _TELLING_NOTHING = frozenset({"bool", "len", "isinstance", "type", "id", "callable"})
@@ -50,22 +50,62 @@ class _Step(NamedTuple):
 class Credentials:
     """Where the credentials of one script go."""
 
-    def __init__(self, nodes: Iterable[ast.AST], resolver: Resolver) -> None:
+    def __init__(self, nodes: Nodes, resolver: Resolver) -> None:
         self._resolver = resolver
         self._steps: dict[int, _Step] = {}
-        self._are_read = _are_read(nodes, resolver)
+        self._told: dict[int, tuple[bool, set[str]]] = {}
+        self.are_read = _are_read(nodes, resolver)
         """Whether any expression asks for a credential: most scripts have none, and nothing to follow."""
+        self._keys = self._holding_keys() if self.are_read else frozenset[str]()
+        """The keys of `Sources` into which a credential flows, at whatever distance."""
 
     def are_in(self, node: ast.expr) -> bool:
         """Whether a value tells what a credential is: `f"{score}{key}"` does, `bool(key)` does not."""
-        sources, steps = self._resolver.sources.of, self._steps
+        reads, keys = self._told_in(node)
+        return (reads or not self._keys.isdisjoint(keys)) and self._are_near(node)
+
+    def _holding_keys(self) -> frozenset[str]:
+        holding: set[str] = set()
+        told_by: dict[str, list[str]] = {}
+        for key, sources in self._resolver.sources.of.items():
+            for source in sources:
+                reads, keys = self._told_in(source)
+                if reads:
+                    holding.add(key)
+                for each in keys:
+                    told_by.setdefault(each, []).append(key)
+        waiting = list(holding)
+        while waiting:
+            flowing = [key for key in told_by.pop(waiting.pop(), ()) if key not in holding]
+            holding.update(flowing)
+            waiting += flowing
+        return frozenset(holding)
+
+    def _told_in(self, node: ast.AST) -> tuple[bool, set[str]]:
+        """Whether a value may read a credential itself, and by which keys more flows into it."""
+        known = self._told.get(id(node))
+        if known is None:
+            keys, parts = set[str](), [node]
+            for part in parts:
+                step = self._step(part)
+                if step.reads or len(parts) > MAX_FOLLOWED:
+                    known = True, set[str]()
+                    break
+                parts += step.told
+                if step.key is not None:
+                    keys.add(step.key)
+            known = self._told[id(node)] = known or (False, keys)
+        return known
+
+    def _are_near(self, node: ast.expr) -> bool:
+        """Whether a credential is met before everything that a value is made from becomes too much to follow."""
+        sources = self._resolver.sources.of
         reached: list[ast.AST] = [node]
         seen: set[str] = set()
-        for place in range(MAX_FOLLOWED if self._are_read else 0):
+        for place in range(MAX_FOLLOWED):
             if place == len(reached):
                 return False
-            part = reached[place]
-            step = steps.get(id(part)) or self._step(part)
+            step = self._step(reached[place])
             if step.reads:
                 return True
             reached += step.told
@@ -76,15 +116,17 @@ class Credentials:
         return False
 
     def _step(self, part: ast.AST) -> _Step:
-        reads = isinstance(part, CALLS_AND_ITEMS) and _reads_credential(part, self._resolver)
-        step = self._steps[id(part)] = _Step(reads, tuple(islice(_told_by(part), MAX_FOLLOWED)), _key(part))
+        step = self._steps.get(id(part))
+        if step is None:
+            reads = isinstance(part, CALLS_AND_ITEMS) and _reads_credential(part, self._resolver)
+            step = self._steps[id(part)] = _Step(reads, tuple(islice(_told_by(part), MAX_FOLLOWED)), _key(part))
         return step
 
 
-def _are_read(nodes: Iterable[ast.AST], resolver: Resolver) -> bool:
-    added = (source for sources in resolver.sources.of.values() for source in sources)
-    read = (part for part in chain(nodes, added) if isinstance(part, CALLS_AND_ITEMS))
-    return any(_reads_credential(part, resolver) for part in read)
+def _are_read(nodes: Nodes, resolver: Resolver) -> bool:
+    sources = (source for sources in resolver.sources.of.values() for source in sources)
+    added = (source for source in sources if isinstance(source, CALLS_AND_ITEMS))
+    return any(_reads_credential(part, resolver) for part in chain(nodes.of(*CALLS_AND_ITEMS), added))
 
 
 def _told_by(part: ast.AST) -> Iterator[ast.AST]:

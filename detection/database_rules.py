@@ -24,7 +24,7 @@ def database_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """`db.execute("ATTACH '/var/lib/x.db' AS x")`."""
     if not isinstance(node.func, ast.Attribute) or node.func.attr not in _METHODS or not node.args:
         return
-    texts = [text for text in resolver.texts(node.args[0]) if text is not None] or [template(node.args[0], resolver)]
+    texts = sorted(filter(None, resolver.texts(node.args[0]))) or [template(node.args[0], resolver)]
     for text in texts:
         found = _ESCAPES.search(text[:MAX_STATEMENT])
         if found is not None:

@@ -6,14 +6,14 @@ import ast
 import binascii
 import re
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 
 from detection.decoders import DECODERS, MAX_TEXT, DecodeRefused
 from detection.node_kinds import TEXTS
 from detection.quick_checks import parse
 from detection.resolving import Resolver
-from detection.syntax_tree import next_level
+from detection.syntax_tree import Nodes, next_level
 
 MIN_ENCODED = 24
 MAX_CANDIDATES = 300
@@ -31,11 +31,11 @@ _DECODING_METHODS = frozenset({"decode", "fromhex", "replace", "swapcase", "tran
 _DECODING = frozenset(DECODERS) | {"builtins.chr", "builtins.reversed", "builtins.bytes", "builtins.bytearray"}
 
 
-def encoded_constants(nodes: Sequence[ast.AST]) -> Iterator[tuple[ast.expr, str]]:
+def encoded_constants(nodes: Nodes) -> Iterator[tuple[ast.expr, str]]:
     """Literals that are base64 or hex of readable text, with that text."""
     candidates = 0
-    for node in nodes:
-        if isinstance(node, ast.Constant) and isinstance(node.value, TEXTS) and len(node.value) >= MIN_ENCODED:
+    for node in nodes.of(ast.Constant):
+        if isinstance(node.value, TEXTS) and len(node.value) >= MIN_ENCODED:
             candidates += 1
             if candidates > MAX_CANDIDATES:
                 return
@@ -43,10 +43,10 @@ def encoded_constants(nodes: Sequence[ast.AST]) -> Iterator[tuple[ast.expr, str]
                 yield node, text
 
 
-def documented_code(nodes: Sequence[ast.AST]) -> Iterator[tuple[ast.expr, str]]:
+def documented_code(nodes: Nodes) -> Iterator[tuple[ast.expr, str]]:
     """The examples (`>>> ...`) in the texts of a script, as code."""
-    for node in nodes:
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and ">>> " in node.value:
+    for node in nodes.of(ast.Constant):
+        if isinstance(node.value, str) and ">>> " in node.value:
             lines = (line.strip() for line in node.value.splitlines())
             yield node, "\n".join(line[4:] for line in lines if line.startswith((">>> ", "... ")))
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from detection.node_kinds import NAMES_AND_MEMBERS
 from detection.notes import Note, note_at
+from detection.reaching import reached_from
 from detection.resolving import Resolver
+from detection.sources import callee
 from detection.syntax_tree import within
 
 _WRITERS = frozenset(
     {"print", "open", "write", "writelines", "write_text", "write_bytes", "_exit", "abort", "kill", "dup2"}
 )
+_STREAMS = frozenset({"stdout", "stderr"})
 _REGISTERING = frozenset({"atexit.register", "weakref.finalize", "threading._register_atexit"})
 
 
@@ -19,8 +23,8 @@ def ending_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """`atexit.register(print, "...")`, `weakref.finalize(x, f)` where f writes."""
     if not resolver.meanings(node.func) & _REGISTERING:
         return
-    for argument in node.args:
-        if _writes(argument, resolver):
+    for place, argument in enumerate(node.args):
+        if _writes(argument, node.args[place + 1 :], resolver):
             yield note_at("acts_after_end", node, evidence="what is registered writes")
             return
 
@@ -38,14 +42,39 @@ def collected_notes(node: ast.ClassDef) -> Iterator[Note]:
             yield note_at("acts_after_end", statement, evidence="__del__")
 
 
-def _writes(node: ast.expr, resolver: Resolver) -> bool:
+def _writes(node: ast.expr, given: list[ast.expr], resolver: Resolver) -> bool:
+    """Whether what is called later, with what is given, writes or ends the process. To say goodbye is fine."""
     if isinstance(node, ast.Lambda):
-        return any(_is_writer(part) for part in within(node))
-    if isinstance(node, ast.Attribute):
-        return node.attr in _WRITERS or any(map(_body_writes, resolver.sources.functions_of(node.attr)))
-    if isinstance(node, ast.Name):
-        return node.id in _WRITERS or any(map(_body_writes, resolver.sources.functions_of(node.id)))
-    return False
+        return any(_forges(part, resolver) for part in within(node))
+    if not isinstance(node, NAMES_AND_MEMBERS):
+        return False
+    name = node.id if isinstance(node, ast.Name) else node.attr
+    if name == "print":
+        return any(_holds_record(each, resolver) for each in given)
+    bodies = (function.body for function in resolver.sources.functions_of(name))
+    return name in _WRITERS or any(_forges(part, resolver) for body in bodies for line in body for part in within(line))
+
+
+def _forges(node: ast.AST, resolver: Resolver) -> bool:
+    """Whether something writes, or prints what may pass for a record of results."""
+    if not isinstance(node, ast.Call) or not _prints(node):
+        return _is_writer(node)
+    files = [each.value for each in node.keywords if each.arg == "file"]
+    if any(not isinstance(each, ast.Attribute) or each.attr not in _STREAMS for each in files):
+        return True
+    return any(_holds_record(each, resolver) for each in node.args)
+
+
+def _holds_record(node: ast.expr, resolver: Resolver) -> bool:
+    return any(map(_is_record, reached_from(node, resolver)))
+
+
+def _is_record(part: ast.AST) -> bool:
+    """`{"score": 1}` as a text or a dictionary, and whatever is made by `json.dumps`."""
+    if isinstance(part, ast.Constant):
+        text = part.value.decode("ascii", "replace") if isinstance(part.value, bytes) else str(part.value)
+        return text.lstrip().startswith("{")
+    return isinstance(part, ast.Dict) or (isinstance(part, ast.Call) and callee(part.func) in {"dumps", "dump"})
 
 
 def _body_writes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

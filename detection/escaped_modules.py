@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from detection.names import MODULE_NAMES
 from detection.notes import Note, note_at
 from detection.resolving import Resolver
 from detection.static_tables import DETOUR_RULES
+from detection.syntax_tree import Nodes
 
 _ESCAPABLE = frozenset({"os", "posix", "subprocess", "builtins", "sys", "importlib"})
 _LOOKERS = frozenset({"getattr", "hasattr", "setattr", "delattr", "vars", "dir", "id", "object", "reload", "dict"})
@@ -19,13 +20,11 @@ _COMMON = frozenset({"eval", "compile", "run", "call", "link", "kill", "abort"})
 """Attributes that many honest objects have."""
 
 
-def escape_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]:
+def escape_notes(nodes: Nodes, resolver: Resolver) -> Iterator[Note]:
     """`def f(m): m.system("true")` beside `f(os)`: neither says anything alone."""
-    escaped = _escaped(nodes, resolver)
-    if not escaped:
-        return
-    for node in nodes:
-        if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Load) or node.attr in _COMMON:
+    escaped = sorted(_escaped(nodes, resolver))
+    for node in nodes.of(ast.Attribute) if escaped else ():
+        if not isinstance(node.ctx, ast.Load) or node.attr in _COMMON:
             continue
         for module in escaped:
             rule = DETOUR_RULES.get(MODULE_NAMES.get(module, {}).get(node.attr, ""))
@@ -33,19 +32,22 @@ def escape_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]
                 yield note_at(rule, node, evidence=f"{module} as a value, then .{node.attr}")
 
 
-def _escaped(nodes: Sequence[ast.AST], resolver: Resolver) -> set[str]:
+def _escaped(nodes: Nodes, resolver: Resolver) -> set[str]:
     """The modules that are used as values: arguments, elements, attributes, subjects."""
-    explained: set[int] = set()
+    named = resolver.names_for(_ESCAPABLE)
+    if not any(node.id in named for node in nodes.of(ast.Name)):
+        return set()
+    explained = {id(node.value) for node in nodes.of(ast.Attribute)}
     escaped: set[str] = set()
-    for node in nodes:
-        if isinstance(node, ast.Attribute):
-            explained.add(id(node.value))
-        elif isinstance(node, ast.Call) and _last_name(node.func) in _LOOKERS:
-            explained.update(id(argument) for argument in node.args)
-        elif isinstance(node, ast.Assign) and all(isinstance(target, ast.Name) for target in node.targets):
+    for call in nodes.of(ast.Call):
+        if _last_name(call.func) in _LOOKERS:
+            explained.update(map(id, call.args))
+    for node in nodes.of(ast.Assign):
+        if all(isinstance(target, ast.Name) for target in node.targets):
             explained.add(id(node.value))  # an alias, which the resolver follows, unless it is a class's
             escaped.update(resolver.meanings(node.value) & _ESCAPABLE if isinstance(node.value, ast.Name) else ())
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and id(node) not in explained:
+    for node in nodes.of(ast.Name):
+        if node.id in named and isinstance(node.ctx, ast.Load) and id(node) not in explained:
             escaped.update(resolver.meanings(node) & _ESCAPABLE)
     return escaped
 

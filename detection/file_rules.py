@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from detection.arguments import argument_texts
 from detection.file_acts import CALLS, FILE_ACTS, METHODS, Act
@@ -21,7 +21,7 @@ from detection.sensitive_paths import (
     reveals_sandbox,
 )
 from detection.static_tables import NETWORK_CALLS, SYSTEM_FILES
-from detection.syntax_tree import within
+from detection.syntax_tree import Nodes, within
 from detection.templates import template
 
 MAX_PATH = 1024
@@ -45,7 +45,7 @@ _WRITE_FLAGS = frozenset({"O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND"
 def file_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """What one call does to files that are not the script's."""
     method = METHODS.get(node.func.attr) if isinstance(node.func, ast.Attribute) else None
-    acts = {CALLS[name] for name in resolver.meanings(node.func) & FILE_ACTS}
+    acts = dict.fromkeys(CALLS[name] for name in sorted(resolver.meanings(node.func) & FILE_ACTS))
     for keyword in node.keywords:
         if keyword.arg in {"dir_fd", "fromfile_prefix_chars"}:
             yield note_at("reads_machine", node, evidence=keyword.arg)
@@ -95,18 +95,16 @@ def linked_notes(node: ast.Assign, resolver: Resolver) -> Iterator[Note]:
                 yield note_at("links_system_file", target, evidence=text)
 
 
-def search_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]:
+def search_notes(nodes: Nodes, resolver: Resolver) -> Iterator[Note]:
     """Names of credential files as words of their own, in a script that searches directories."""
-    if not any(_searches(node, resolver) for node in nodes):
+    if not any(_searches(node, resolver) for node in nodes.of(ast.Call)):
         return
-    named = [node for node in nodes if isinstance(node, ast.Constant) and _names_credentials(node)]
+    named = [node for node in nodes.of(ast.Constant) if _names_credentials(node)]
     if len({node.value for node in named}) > 1:
         yield note_at("searches_credentials", named[0], evidence=str(named[0].value))
 
 
-def _searches(node: ast.AST, resolver: Resolver) -> bool:
-    if not isinstance(node, ast.Call):
-        return False
+def _searches(node: ast.Call, resolver: Resolver) -> bool:
     if isinstance(node.func, ast.Attribute) and node.func.attr in {"rglob", "iterdir"}:
         return True
     return any(CALLS[name] is Act.SEARCHES for name in resolver.meanings(node.func) & FILE_ACTS)

@@ -86,13 +86,18 @@ def _seems_to_send(node: ast.Call) -> bool:
 
 def _seems_to_fetch(node: ast.Call, resolver: Resolver) -> bool:
     """`pandas.read_json(address)`, `xml.sax.parse(address, handler)`."""
-    names = {callee(node.func), *(meaning.rpartition(".")[2] for meaning in resolver.meanings(node.func))}
-    if not any(name in _FETCHING or name.startswith(_FETCHED) for name in names):
+    name = callee(node.func)
+    if not node.args or resolver.sources.defines(name):
         return False
-    if not node.args or resolver.sources.defines(callee(node.func)):
+    names = (meaning.rpartition(".")[2] for meaning in resolver.meanings(node.func))
+    if not _fetches(name) and not any(map(_fetches, names)):
         return False
     addresses = (template(node.args[0], resolver), *argument_texts(node.args[:1], resolver))
     return any(map(_URL.match, addresses))
+
+
+def _fetches(name: str) -> bool:
+    return name in _FETCHING or name.startswith(_FETCHED)
 
 
 def _taken(node: ast.Call, resolver: Resolver, *, sending: bool) -> str:

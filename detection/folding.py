@@ -120,7 +120,7 @@ class Folder:
         return local[node.id] if node.id in local else self._assigned(node)
 
     def _attribute(self, node: ast.Attribute, _: Mapping[str, Any]) -> Any:
-        for name in self._qualify(node):
+        for name in sorted(self._qualify(node)):
             if name in CONSTANTS:
                 return CONSTANTS[name]
         if not isinstance(node.value, ast.Name):
@@ -207,7 +207,7 @@ class Folder:
                 yield from self._turns(others, inner)
 
     def _call(self, node: ast.Call, local: Mapping[str, Any]) -> Any:
-        for name in self._qualify(node.func):
+        for name in sorted(self._qualify(node.func)):
             if name == "builtins.map":
                 return self._mapped(node, local)
             if name in REDUCERS:
@@ -245,7 +245,7 @@ class Folder:
 
     def _applied(self, function: ast.expr, values: Sequence[Any], local: Mapping[str, Any]) -> Any:
         """What a function gives for values: a pure one, or a small one of the script's own."""
-        for name in self._qualify(function):
+        for name in sorted(self._qualify(function)):
             if name in PURE_FUNCTIONS:
                 return PURE_FUNCTIONS[name](*values)
         own = function if isinstance(function, ast.Lambda) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -11,6 +11,7 @@ from detection.local_names import Place, Span, lies_in, merged
 from detection.names import IMPORTS, MODULE_NAMES, refusal
 from detection.node_kinds import IMPORT_STATEMENTS
 from detection.notes import Note, note_at
+from detection.syntax_tree import Nodes
 
 _CATCHES_IMPORT_ERROR = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 
@@ -25,9 +26,9 @@ class Imports:
     _main_spans: list[Span] = field(default_factory=list[Span])
 
     @classmethod
-    def of(cls, nodes: Sequence[ast.AST]) -> Self:
+    def of(cls, nodes: Nodes) -> Self:
         """The import statements among all nodes of a tree."""
-        return cls([node for node in nodes if isinstance(node, IMPORT_STATEMENTS)])
+        return cls(nodes.of(*IMPORT_STATEMENTS))
 
     def see_try(self, node: ast.Try | ast.TryStar) -> None:
         """Remember a `try` that catches ImportError."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
-from itertools import product
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import islice, product
 from typing import Any, cast
 
 from detection.folding import Folder
@@ -15,159 +16,195 @@ MAX_TEXTS = 500
 """Of one expression. What may be more is not known."""
 MAX_LENGTH = 4096
 MAX_DEPTH = 40
+MAX_HOPS = 4
+MAX_SOURCES = 20
 MAX_KEPT = 16 << 20
 """Characters of all texts of a script together: each name has its own set of them."""
-Known = frozenset[str | None]
-UNKNOWN: Known = frozenset({None})
+ENTRY = 100
+"""Bytes that a text takes in a set, however short it is: counted like characters."""
+FREE_STEPS = 200_000
+STEPS_PER_NODE = 30
+"""Texts that are passed on from one expression to another, for one script and besides for each node of it. Names that
+flow into one another in a circle pass on all they have at each place that reads them; honest scripts need a tenth."""
+Known = dict[str | None, None]
+"""In the order in which they are met, which is the same in every run."""
 
 
 class Texts:
     """The possible texts of a script's expressions. None among them: something about it only a run would tell."""
 
-    def __init__(self, folder: Folder, sources: Sources) -> None:
+    def __init__(self, folder: Folder, sources: Sources, nodes: int) -> None:
+        """For a script of so many `nodes`."""
         self._folder, self._sources = folder, sources
         self._known: dict[int, Known] = {}
         self._open: set[int] = set()
         """Expressions whose texts are being collected: those of others do not change any more."""
-        self._flowing: dict[str, tuple[str | None, ...]] = {}
+        self._flowing: dict[str, Known] = {}
         self._depth = 0
         self._kept = 0
+        self._steps = 0
+        self._max_steps = FREE_STEPS + STEPS_PER_NODE * nodes
 
     def forget(self) -> None:
         """Start anew, as the folder does."""
         self._known.clear()
         self._flowing.clear()
-        self._kept = 0
+        self._kept = self._steps = 0
 
-    def of(self, node: ast.expr) -> Known:
+    @property
+    def exhausted(self) -> bool:
+        """Whether some texts were not collected because there are too many."""
+        return self._kept > MAX_KEPT or self._steps > self._max_steps
+
+    def of(self, node: ast.expr) -> AbstractSet[str | None]:
         """The texts of `node`; those of its elements, where it is a container."""
+        return self._texts(node).keys()
+
+    def integers(self, node: ast.expr) -> frozenset[int]:
+        """The integers that `node` may amount to, or its elements, as far as they are known."""
+        found: set[int] = set()
+        asked: set[str] = set()
+        level = [node]
+        for _ in range(MAX_HOPS + 1):
+            flowing: list[ast.expr] = []
+            for each in level:
+                value = self._folder.fold(each)
+                parts = value if isinstance(value, tuple) else (value,)
+                found.update(part for part in parts if isinstance(part, int))
+                key = _key(each)
+                if key and key not in asked:
+                    asked.add(key)
+                    flowing += self._sources.of.get(key, [])[:MAX_SOURCES]
+            level = flowing
+        return frozenset(found)
+
+    def _texts(self, node: ast.expr) -> Known:
         key = id(node)
-        if key not in self._known:
-            if self._depth >= MAX_DEPTH or self._kept > MAX_KEPT:
-                return UNKNOWN
-            self._known[key] = frozenset()  # what a circle adds
+        known = self._known.get(key)
+        if known is None:
+            if self._depth >= MAX_DEPTH or self.exhausted:
+                return {None: None}
+            self._known[key] = {}  # what a circle adds
             self._depth += 1
             self._open.add(key)
             try:
-                known = self._known[key] = _capped(self._of(node))
-                self._kept += sum(len(text) for text in known if text is not None)
+                known = self._known[key] = self._of(node)
             finally:
                 self._depth -= 1
                 self._open.discard(key)
-        return self._known[key]
+        return known
 
-    def integers(self, node: ast.expr, depth: int = 4) -> frozenset[int]:
-        """The integers that `node` may amount to, or its elements, as far as they are known."""
+    def _of(self, node: ast.expr) -> Known:
         value = self._folder.fold(node)
-        found = {each for each in (value if isinstance(value, tuple) else (value,)) if isinstance(each, int)}
-        key = node.id if isinstance(node, ast.Name) else f".{node.attr}" if isinstance(node, ast.Attribute) else ""
-        if depth and key:
-            for source in self._sources.of.get(key, [])[:20]:
-                found |= self.integers(source, depth - 1)
-        return frozenset(found)
-
-    def _of(self, node: ast.expr) -> Iterator[str | None]:
-        value = self._folder.fold(node)
-        yield from _flat(value)
         match node:
             case ast.Name(id=name):
-                yield from self._flowing_into(name, known=value is not None)
+                return self._with_flowing(name, value)
             case ast.Attribute(attr=name):
-                yield from self._flowing_into(f".{name}", known=value is not None)
+                return self._with_flowing(f".{name}", value)
             case ast.IfExp(body=one, orelse=two):
-                yield from self.of(one) | self.of(two)
+                return self._kept_of({**dict.fromkeys(_flat(value)), **self._texts(one), **self._texts(two)})
             case _ if value is None:
-                yield from self._of_parts(node)
+                return self._of_parts(node)
             case _:
-                pass
+                return self._kept_of(dict.fromkeys(_flat(value)))
 
-    def _flowing_into(self, key: str, *, known: bool) -> Iterator[str | None]:
+    def _with_flowing(self, key: str, value: Any) -> Known:
+        """What a name amounts to where it is read, and all that flows into it."""
         sources = self._sources.of.get(key, ())
-        if key in self._flowing:
-            yield from self._flowing[key]
-        elif sources:
-            yield from self._collected(key, sources)
-        elif not known:
-            yield None
+        if not sources:
+            return {None: None} if value is None else self._kept_of(dict.fromkeys(_flat(value)))
+        flowing = self._flowing.get(key)
+        if flowing is None:
+            flowing = self._collected(key, sources)
+        if value is None or flowing.keys() >= (own := dict.fromkeys(_flat(value))).keys():
+            return flowing
+        return self._kept_of({**own, **flowing})
 
-    def _collected(self, key: str, sources: Iterable[ast.expr]) -> Iterator[str | None]:
+    def _collected(self, key: str, sources: Sequence[ast.expr]) -> Known:
         """The texts of all sources. They are kept by key once they are settled: a name may be read as often as set."""
-        found: dict[str | None, None] = {}
-        settled = True
-        for source in sources:
-            texts = self.of(source)
-            yield from texts
-            found.update(dict.fromkeys(texts))
-            settled = settled and id(source) in self._known and id(source) not in self._open
-        if settled and len(found) < MAX_TEXTS // 2:
-            self._flowing[key] = tuple(found)
+        found = self._any(sources)
+        if all(id(source) in self._known and id(source) not in self._open for source in sources):
+            self._flowing[key] = found
+        return found
 
-    def _of_parts(self, node: ast.expr) -> Iterator[str | None]:
+    def _of_parts(self, node: ast.expr) -> Known:
         match node:
             case ast.Subscript(value=inner) | ast.NamedExpr(value=inner) | ast.Starred(value=inner):
-                yield from self.of(inner)
-            case ast.Await(value=inner):
-                yield from self.of(inner)
+                return self._texts(inner)
+            case ast.Await(value=inner) | ast.FormattedValue(value=inner):
+                return self._texts(inner)
             case ast.BoolOp(values=parts) | ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts):
-                yield from self._any(parts)
+                return self._any(parts)
             case ast.Dict(keys=keys, values=values):
-                yield from self._any([*(key for key in keys if key is not None), *values])
+                return self._any([*(key for key in keys if key is not None), *values])
             case ast.BinOp(left=left, op=ast.Add(), right=right):
-                yield from self._joined([left, right])
+                return self._joined([left, right])
             case ast.BinOp(left=left, op=ast.Div(), right=right):
-                yield from self._joined([left, right], "/")
+                return self._joined([left, right], "/")
             case ast.JoinedStr(values=parts):
-                yield from self._joined(
-                    [each.value if isinstance(each, ast.FormattedValue) else each for each in parts]
-                )
+                return self._joined([each.value if isinstance(each, ast.FormattedValue) else each for each in parts])
             case ast.Call(func=function):
-                yield from self._called(node, function)
-            case ast.FormattedValue(value=inner):
-                yield from self.of(inner)
+                return self._called(node, function)
             case _:
-                yield None
+                return {None: None}
 
-    def _called(self, node: ast.Call, function: ast.expr) -> Iterator[str | None]:
-        results = self._sources.of.get(f"{callee(function)}()")
-        if results:
-            yield from self._any(results)
-        elif isinstance(function, ast.Attribute) and function.attr == "joinpath":
-            yield from self._joined([function.value, *node.args], "/")
-        elif isinstance(function, ast.Attribute) and function.attr in _SAME_PATH and not node.args:
-            yield from self.of(function.value)
-        elif callee(function) in {"join", "Path", "PurePath", "PosixPath"} and len(node.args) > 1:
-            yield from self._joined(node.args, "/")
-        elif isinstance(function, ast.Attribute) and function.attr == "join" and node.args:
-            yield from self._joined_by(function.value, node.args[0])
-        elif callee(function) in _PATHS and node.args:
-            yield from self.of(node.args[0])
-        elif isinstance(function, ast.Attribute) and function.attr in _READERS:
-            yield from self.of(function.value)
-        elif isinstance(function, ast.Name) and function.id in _PASSING and node.args:
-            yield from self.of(node.args[0])
-        else:
-            yield None
+    def _called(self, node: ast.Call, function: ast.expr) -> Known:
+        name = callee(function)
+        if results := self._sources.of.get(f"{name}()"):
+            return self._any(results)
+        if name in {"join", "Path", "PurePath", "PosixPath"} and len(node.args) > 1:
+            return self._joined(node.args, "/")
+        if isinstance(function, ast.Attribute):
+            owner, method = function.value, function.attr
+            if method == "joinpath":
+                return self._joined([owner, *node.args], "/")
+            if method == "join" and node.args:
+                return self._joined_by(owner, node.args[0])
+            if method in _READERS or (method in _SAME_PATH and not node.args):
+                return self._texts(owner)
+        passed = name in _PATHS or (isinstance(function, ast.Name) and name in _PASSING)
+        return self._texts(node.args[0]) if passed and node.args else {None: None}
 
-    def _joined_by(self, by: ast.expr, parts: ast.expr) -> Iterator[str | None]:
+    def _joined_by(self, by: ast.expr, parts: ast.expr) -> Known:
         between = self._folder.text(by)
         if between is None or not isinstance(parts, SEQUENCES):
-            yield None
-        else:
-            yield from self._joined(parts.elts, between)
+            return {None: None}
+        return self._joined(parts.elts, between)
 
-    def _any(self, nodes: Iterable[ast.expr]) -> Iterator[str | None]:
+    def _any(self, nodes: Sequence[ast.expr]) -> Known:
+        if len(nodes) == 1:
+            return self._texts(nodes[0])
+        found: Known = {}
         for node in nodes:
-            yield from self.of(node)
+            texts = self._texts(node)
+            self._steps += 1 + len(texts)
+            found.update(texts)
+            if len(found) > MAX_TEXTS:
+                break
+        return self._kept_of(found)
 
-    def _joined(self, parts: list[ast.expr], by: str = "") -> Iterator[str | None]:
-        several = [self.of(part) for part in parts]
+    def _joined(self, parts: list[ast.expr], by: str = "") -> Known:
+        several = [self._texts(part) for part in parts]
         size = 1
         for each in several:
             size *= max(len(each), 1)
             if None in each or size > MAX_TEXTS:
-                yield None
-                return
-        yield from (by.join(cast("tuple[str, ...]", pieces)) for pieces in product(*several))
+                return {None: None}
+        self._steps += size
+        return self._kept_of(dict.fromkeys(by.join(cast("tuple[str, ...]", pieces)) for pieces in product(*several)))
+
+    def _kept_of(self, found: Known) -> Known:
+        """The same texts, those that are too many or too long as one that is not known."""
+        if len(found) > MAX_TEXTS or any(text is not None and len(text) > MAX_LENGTH for text in found):
+            short = (text if text is None or len(text) <= MAX_LENGTH else None for text in found)
+            found = {**dict.fromkeys(islice(short, MAX_TEXTS)), **({None: None} if len(found) > MAX_TEXTS else {})}
+        self._kept += sum(ENTRY + len(text or "") for text in found)
+        return found
+
+
+def _key(node: ast.expr) -> str:
+    """By which key of `Sources` more flows into an expression, none where by none."""
+    return node.id if isinstance(node, ast.Name) else f".{node.attr}" if isinstance(node, ast.Attribute) else ""
 
 
 _SAME_PATH = frozenset({"resolve", "absolute", "expanduser", "as_posix"})
@@ -204,13 +241,3 @@ def _flat(value: Any) -> Iterator[str]:
     elif isinstance(value, dict):
         for pair in cast("dict[Any, Any]", value).items():
             yield from _flat(pair)
-
-
-def _capped(texts: Iterable[str | None]) -> Known:
-    found: set[str | None] = set()
-    for text in texts:
-        if len(found) >= MAX_TEXTS:
-            found.add(None)
-            break
-        found.add(text if text is None or len(text) <= MAX_LENGTH else None)
-    return frozenset(found)

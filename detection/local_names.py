@@ -7,16 +7,30 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 
-from detection.node_kinds import CALLABLES, COMPREHENSIONS, DEFINITIONS, NAMESPACES
-from detection.syntax_tree import next_level
+from detection.node_kinds import BINDERS, CALLABLES, COMPREHENSIONS, DEFINITIONS, NAMESPACES
+from detection.syntax_tree import Nodes, next_level
 
 Place = tuple[int, int]
 Span = tuple[Place, Place]
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _Comprehension = ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp
+_CLOSED = NAMESPACES | {ast.Name, ast.Constant}
+"""What has names of its own, or no parts."""
 
 
-def local_spans(nodes: Iterable[ast.AST], names: frozenset[str]) -> dict[str, list[Span]]:
+class _Blocks(dict[type[ast.AST], tuple[str, ...]]):
+    """The fields of each kind of statement that hold statements, made out when first asked for."""
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        fields = self[kind] = tuple(field for field in kind._fields if field in _HOLDING_STATEMENTS)
+        return fields
+
+
+_HOLDING_STATEMENTS = frozenset({"body", "handlers", "orelse", "finalbody", "cases"})
+_BLOCKS = _Blocks()
+
+
+def local_spans(nodes: Nodes, names: frozenset[str]) -> dict[str, list[Span]]:
     """Where each of `names` is a local variable, in order and without overlaps.
 
     A local variable never falls back to the builtin. A module's variable does (before it is assigned, or when it never
@@ -26,27 +40,22 @@ def local_spans(nodes: Iterable[ast.AST], names: frozenset[str]) -> dict[str, li
     if not bound:
         return {}
     spans: dict[str, list[Span]] = {}
-    for node in nodes:
-        if isinstance(node, CALLABLES):
-            for name in _bound_in_function(node) & names if _holds_any(node, bound) else ():
-                spans.setdefault(name, []).append(_body_span(node))
-        elif isinstance(node, COMPREHENSIONS):
-            for name in _bound_in_comprehension(node) & names if _holds_any(node, bound) else ():
-                spans.setdefault(name, []).extend(_comprehension_spans(node))
+    for node in nodes.of(*CALLABLES):
+        for name in _bound_in_function(node) & names if _holds_any(node, bound) else ():
+            spans.setdefault(name, []).append(_body_span(node))
+    for node in nodes.of(*COMPREHENSIONS):
+        for name in _bound_in_comprehension(node) & names if _holds_any(node, bound) else ():
+            spans.setdefault(name, []).extend(_comprehension_spans(node))
     return {name: merged(several) for name, several in spans.items()}
 
 
-def _places_of(nodes: Iterable[ast.AST], names: frozenset[str]) -> Iterator[Place]:
+def _places_of(nodes: Nodes, names: frozenset[str]) -> Iterator[Place]:
     """Where something binds one of `names`."""
-    for node in nodes:
-        if isinstance(node, ast.Name):
-            if node.id in names and isinstance(node.ctx, ast.Store):
-                yield node.lineno, node.col_offset
-        elif isinstance(node, ast.arg):
-            if node.arg in names:
-                yield node.lineno, node.col_offset
-        elif isinstance(node, DEFINITIONS) and node.name in names:
-            yield node.lineno, node.col_offset
+    stored = (node for node in nodes.of(ast.Name) if node.id in names and isinstance(node.ctx, ast.Store))
+    parameters = (node for node in nodes.of(ast.arg) if node.arg in names)
+    defined = (node for node in nodes.of(*DEFINITIONS) if node.name in names)
+    for node in (*stored, *parameters, *defined):
+        yield node.lineno, node.col_offset
 
 
 def _holds_any(node: _Function | _Comprehension, places: list[Place]) -> bool:
@@ -67,32 +76,27 @@ def lies_in(place: Place, spans: list[Span]) -> bool:
     return before > 0 and place < spans[before - 1][1]
 
 
-def own_classes(nodes: Iterable[ast.AST], names: AbstractSet[str]) -> set[str]:
+def own_classes(nodes: Nodes, names: AbstractSet[str]) -> set[str]:
     """Those of `names` that are a plain class of the script and never anything else."""
     defined: set[str] = set()
-    other: set[str] = set()
-    for node in nodes:
+    other = {node.id for node in nodes.of(ast.Name) if node.id in names and not isinstance(node.ctx, ast.Load)}
+    for node in nodes.of(ast.ClassDef):
+        plain = not node.decorator_list and not node.keywords and node.name not in defined
+        (defined if plain else other).add(node.name)
+    for node in nodes.of(*BINDERS):
         bound = _bound_by(node)
         if bound == "*":
             return set()
-        if bound is None or bound not in names:
-            continue
-        plain = isinstance(node, ast.ClassDef) and not node.decorator_list and not node.keywords
-        (defined if plain and bound not in defined else other).add(bound)
-    return defined - other
+        other.add(bound)
+    return (defined & names) - other
 
 
-def _bound_by(node: ast.AST) -> str | None:
-    """The name to which a node gives a meaning, by whatever kind of statement; a star for all names."""
-    if isinstance(node, ast.Name):
-        return None if isinstance(node.ctx, ast.Load) else node.id
+def _bound_by(node: ast.AST) -> str:
+    """The name to which a node gives a meaning, none where it gives none; a star for all names."""
     if isinstance(node, ast.alias):
         return node.asname or node.name
-    for field in ("name", "rest", "arg"):
-        name = getattr(node, field, None)
-        if isinstance(name, str):
-            return name
-    return None
+    names = (getattr(node, field, None) for field in ("name", "rest", "arg"))
+    return next((name for name in names if isinstance(name, str)), "")
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:
@@ -129,8 +133,19 @@ def own_nodes(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
     while waiting:
         node = waiting.pop()
         yield node
-        if node.__class__ not in NAMESPACES:
+        if node.__class__ not in _CLOSED:
             waiting += next_level([node])
+
+
+def own_statements(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """The statements among `own_nodes`, in the same order."""
+    waiting = list(body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if node.__class__ not in NAMESPACES:
+            for field in _BLOCKS[node.__class__]:
+                waiting += getattr(node, field)
 
 
 def _bound_in_comprehension(node: _Comprehension) -> set[str]:

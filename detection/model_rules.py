@@ -6,55 +6,59 @@ Standard library only.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from detection.credential_flow import Credentials
-from detection.local_names import own_nodes
+from detection.local_names import own_statements
 from detection.name_walk import ENTRY_POINT
 from detection.node_kinds import FUNCTIONS, MEMBERS_AND_ITEMS
 from detection.notes import Note, note_at
 from detection.resolving import Resolver
 from detection.sources import callee
 from detection.static_tables import CREDENTIAL_VARIABLE, ENVIRONMENT_READERS
-from detection.syntax_tree import all_nodes
+from detection.syntax_tree import Nodes, all_nodes
 
 _INSIDE = frozenset({"__self__", "__func__", "__wrapped__", "__getattribute__", "__reduce__", "__init__"})
 _TELLING = frozenset({"print", "write", "write_text", "info", "debug", "warning", "error", "critical", "writerow"})
 _NAMESPACES = frozenset({"__dict__", "__slots__"})
 
 
-def result_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]:
+def result_notes(nodes: Nodes, resolver: Resolver) -> Iterator[Note]:
     """Credentials that `evaluate_model` returns, or that are printed."""
-    for node in nodes:
-        if isinstance(node, ast.Return) and node.value is not None:
-            told = [node.value]
-        elif isinstance(node, ast.Call) and "builtins.print" in resolver.meanings(node.func):
-            told = node.args
-        else:
-            continue
-        for value in told:
-            if any(_is_credential(part, resolver) for part in _shown(value)):
-                yield note_at("leaks_credentials", value)
     credentials = Credentials(nodes, resolver)
+    if not credentials.are_read:
+        return
+    for value in _told(nodes, resolver):
+        if any(_is_credential(part, resolver) for part in _shown(value)):
+            yield note_at("leaks_credentials", value)
     for value in (*_results(nodes), *_written(nodes)):
         if credentials.are_in(value):
             yield note_at("leaks_credentials", value)
 
 
-def _written(nodes: Sequence[ast.AST]) -> Iterator[ast.expr]:
+def _told(nodes: Nodes, resolver: Resolver) -> Iterator[ast.expr]:
+    """What any function returns, and what is printed."""
+    for node in nodes.of(ast.Return, ast.Call):
+        if isinstance(node, ast.Call):
+            yield from node.args if "builtins.print" in resolver.meanings(node.func) else ()
+        elif node.value is not None:
+            yield node.value
+
+
+def _written(nodes: Nodes) -> Iterator[ast.expr]:
     """What is printed, logged, written to a file or said by an exception."""
-    for node in nodes:
-        if isinstance(node, ast.Call) and callee(node.func) in _TELLING:
-            yield from node.args
-        elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+    for node in nodes.of(ast.Call, ast.Raise):
+        if isinstance(node, ast.Call):
+            yield from node.args if callee(node.func) in _TELLING else ()
+        elif isinstance(node.exc, ast.Call):
             yield from node.exc.args
 
 
-def _results(nodes: Sequence[ast.AST]) -> Iterator[ast.expr]:
+def _results(nodes: Nodes) -> Iterator[ast.expr]:
     """What `evaluate_model` returns."""
-    for function in nodes:
-        if isinstance(function, FUNCTIONS) and function.name == ENTRY_POINT:
-            for part in own_nodes(function.body):
+    for function in nodes.of(*FUNCTIONS):
+        if function.name == ENTRY_POINT:
+            for part in own_statements(function.body):
                 if isinstance(part, ast.Return) and part.value is not None:
                     yield part.value
 
@@ -83,20 +87,21 @@ def _is_credential(node: ast.expr, resolver: Resolver, hops: int = 2) -> bool:
     return name is not None and any(text and CREDENTIAL_VARIABLE.search(text) for text in resolver.texts(name))
 
 
-def model_notes(nodes: Sequence[ast.AST]) -> Iterator[Note]:
+def model_notes(nodes: Nodes) -> Iterator[Note]:
     """Everything that is to be said about the first parameter of `evaluate_model`, in that function."""
     seen: set[int] = set()
-    for function in nodes:
-        if not isinstance(function, FUNCTIONS) or function.name != ENTRY_POINT:
+    for function in nodes.of(*FUNCTIONS):
+        if function.name != ENTRY_POINT:
             continue
         parameters = [*function.args.posonlyargs, *function.args.args]
         if parameters and id(function) not in seen:
-            for node in all_nodes(function):
-                seen.add(id(node))
+            inner = all_nodes(function)
+            seen.update(map(id, inner))
+            for node in inner.of(ast.Attribute, ast.Call):
                 yield from _notes(node, parameters[0].arg)
 
 
-def _notes(node: ast.AST, model: str) -> Iterator[Note]:
+def _notes(node: ast.Attribute | ast.Call, model: str) -> Iterator[Note]:
     if isinstance(node, ast.Attribute):
         begins = _begins_with(node.value, model)
         if begins and isinstance(node.ctx, ast.Store) and _is_class_of(node.value, model):
@@ -105,7 +110,7 @@ def _notes(node: ast.AST, model: str) -> Iterator[Note]:
             yield note_at("opens_model", node, evidence=node.attr)
         elif begins and (node.attr in _NAMESPACES or (node.attr[:1] == "_" and node.attr[:2] != "__")):
             yield note_at("looks_into_model", node, evidence=node.attr)
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
+    elif isinstance(node.func, ast.Name) and node.args:
         if node.func.id == "setattr" and _is_class_of(node.args[0], model):
             yield note_at("forges_harness", node, evidence=f"setattr(type({model}), ...)")
         elif node.func.id == "vars" and _begins_with(node.args[0], model):

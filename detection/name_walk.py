@@ -19,7 +19,7 @@ from detection.names import (
 )
 from detection.node_kinds import SEQUENCES, TEXTS
 from detection.notes import Note, note, note_at
-from detection.syntax_tree import next_level
+from detection.syntax_tree import Nodes, next_level
 
 MAX_NODES = 150_000
 """256 KiB of one-character statements have more; a data-heavy honest script of that size has half."""
@@ -52,7 +52,7 @@ class NameWalk:
         self.imports = Imports()
         self.names: set[str] = set()
         self.bound_names: set[str] = set()
-        self.nodes: list[ast.AST] = []
+        self.nodes = Nodes()
         self._notes: list[Note] = []
         self._builtins: list[ast.Name] = []
         self._rebinds = False

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from detection.node_kinds import NAMED, NAMES_AND_MEMBERS
+from detection.node_kinds import CALLS_AND_MEMBERS, NAMED, NAMES_AND_MEMBERS
 from detection.notes import Note, note_at
 from detection.resolving import Meanings, Resolver
 from detection.spelling import is_spelled
 from detection.static_tables import GUARDED_MODULES, NAMESPACED_MODULES, REACHING_MODULES
+from detection.syntax_tree import Nodes
 
 _ENVIRONMENTS = frozenset({"os.environ", "os.environb", "posix.environ"})
 _GUARDED = frozenset(f"{module}.__dict__" for module in GUARDED_MODULES | NAMESPACED_MODULES)
 _WHOLE = _GUARDED | {f"{module}.__dict__" for module in REACHING_MODULES}
+_NAMESPACES = _ENVIRONMENTS | _WHOLE | {"sys.modules"}
+_LOADED = ast.Load()
 _KEYED = frozenset({"get", "setdefault", "pop", "__getitem__", "__contains__", "__setitem__", "update", "__delitem__"})
 _PATCHES = frozenset({"dict", "object", "len", "bool", "type", "isinstance", "hasattr"})
 """Calls that take a namespace and give nothing of it away: `mock.patch.dict(os.environ, ...)`."""
 _OWN_KEYS = frozenset({"__name__", "__module__"})
 
 
-def namespace_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]:
+def namespace_notes(nodes: Nodes, resolver: Resolver) -> Iterator[Note]:
     """Each namespace that is taken as a whole, or asked for names that nobody can know."""
-    explained = _explained(nodes)
+    names = resolver.names_for(_ENVIRONMENTS)  # what else a name means is judged where it was taken
+    kinds = NAMED if names else CALLS_AND_MEMBERS
+    taken = [node for node in nodes.of(*kinds) if not _NAMESPACES.isdisjoint(resolver.meanings(node))]
+    explained = _explained(nodes) if taken else ()
     told: set[str] = set()
-    for node in nodes:
-        if not isinstance(node, NAMED) or id(node) in explained:
-            continue
-        if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+    for node in taken:
+        if id(node) in explained or not isinstance(getattr(node, "ctx", _LOADED), ast.Load):
             continue
         rule = _rule(resolver.meanings(node), node)
         if rule and rule not in told:
@@ -60,10 +64,10 @@ def _rule(meanings: Meanings, node: ast.expr) -> str:
     return "reads_namespace" if meanings & _WHOLE else ""
 
 
-def _explained(nodes: Sequence[ast.AST]) -> set[int]:
+def _explained(nodes: Nodes) -> set[int]:
     """Nodes that stand where only one name of a namespace is asked for, set or looked up."""
     explained: set[int] = set()
-    for node in nodes:
+    for node in nodes.of(ast.Subscript, ast.Attribute, ast.Compare, ast.Call, ast.Assign):
         if isinstance(node, ast.Subscript):
             explained.add(id(node.value))
         elif isinstance(node, ast.Attribute):

@@ -35,6 +35,14 @@ SUMS_AND_CALLS = (ast.BinOp, ast.Call, ast.JoinedStr)
 PATTERNS = (ast.MatchClass, ast.MatchMapping, ast.MatchSequence, ast.MatchOr)
 CONDITIONS = (ast.If, ast.While, ast.IfExp, ast.Assert)
 ASSIGNMENTS = (ast.AnnAssign, ast.NamedExpr, ast.AugAssign)
+BINDING = (ast.Assign, *ASSIGNMENTS, *ITERATIONS, *CONTEXTS, ast.Match)
+"""Statements and expressions that assign something."""
 PLAIN_ASSIGNMENTS = (ast.AnnAssign, ast.NamedExpr)
 TARGETS = (ast.Name, ast.arg)
+BINDERS: tuple[type[ast.AST], ...] = (
+    *(ast.alias, ast.FunctionDef, ast.AsyncFunctionDef, ast.ExceptHandler, ast.arg, ast.keyword),
+    *(ast.MatchAs, ast.MatchStar, ast.MatchMapping),
+    *(getattr(ast, kind) for kind in ("TypeVar", "ParamSpec", "TypeVarTuple") if hasattr(ast, kind)),
+)
+"""What gives a name a meaning besides assignments and classes. The last three are from Python 3.12 on."""
 COMPARED = (ast.Compare, ast.BoolOp)

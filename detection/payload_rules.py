@@ -14,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from detection.arguments import argument_texts
 from detection.disguises import decoded
 from detection.names import IMPORTS, MODULE_NAMES
-from detection.node_kinds import SUMS_AND_CALLS, TEXTS
+from detection.node_kinds import FUNCTIONS, SUMS_AND_CALLS, TEXTS
 from detection.notes import Note, note_at
 from detection.origins import origin
 from detection.reaching import reached_from
 from detection.resolving import Resolver
 from detection.sources import callee
 from detection.static_tables import DETOUR_RULES
+from detection.syntax_tree import Nodes
 from detection.templates import template
 
 MAX_PICKLE = 64 * 1024
@@ -34,11 +35,10 @@ _STARTS = (b"\x80", b"c", b"(", b"i", b"V", b"S", b"]", b"}")
 _ANNOTATION_READERS = frozenset({"get_type_hints", "get_annotations", "ForwardRef", "eval_str", "resolve_types"})
 
 
-def pickled_code(nodes: Sequence[ast.AST]) -> Iterator[Note]:
+def pickled_code(nodes: Nodes) -> Iterator[Note]:
     """Literals that are pickles which call something, as they stand or encoded."""
-    for node in nodes:
-        value = node.value if isinstance(node, ast.Constant) else None
-        if isinstance(value, TEXTS) and any(map(is_pickled_call, _candidates(value))):
+    for node in nodes.of(ast.Constant):
+        if isinstance(node.value, TEXTS) and any(map(is_pickled_call, _candidates(node.value))):
             yield note_at("unpickles_literal", node, evidence="a pickle that calls something")
 
 
@@ -87,22 +87,23 @@ def _put_together(node: ast.expr, resolver: Resolver) -> Iterator[str]:
             yield resolver.folder.text(part) or template(part, resolver)
 
 
-def read_annotations(nodes: Sequence[ast.AST]) -> Iterator[tuple[ast.expr, str]]:
+def read_annotations(nodes: Nodes) -> Iterator[tuple[ast.expr, str]]:
     """The texts of annotations that are more than a name, in a script that has annotations evaluated."""
-    if not any(_reads_annotations(node) for node in nodes):
+    if _ANNOTATION_READERS.isdisjoint(_names(nodes)):
         return
-    for node in nodes:
+    for node in nodes.of(ast.AnnAssign, ast.arg, *FUNCTIONS):
         for annotation in _annotations(node):
             for part in ast.walk(annotation):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str) and "(" in part.value:
                     yield part, part.value
 
 
-def _reads_annotations(node: ast.AST) -> bool:
-    name = getattr(node, "attr", None) or getattr(node, "id", None) or getattr(node, "arg", None)
-    return name in _ANNOTATION_READERS or (
-        isinstance(node, ast.ImportFrom) and any(each.name in _ANNOTATION_READERS for each in node.names)
-    )
+def _names(nodes: Nodes) -> Iterator[str | None]:
+    """Every name that is read, handed on by keyword, bound by a parameter or imported from a module."""
+    yield from (node.attr for node in nodes.of(ast.Attribute))
+    yield from (node.id for node in nodes.of(ast.Name))
+    yield from (node.arg for node in nodes.of(ast.keyword, ast.arg))
+    yield from (each.name for node in nodes.of(ast.ImportFrom) for each in node.names)
 
 
 def _annotations(node: ast.AST) -> Iterator[ast.expr]:
@@ -116,12 +117,12 @@ def _annotations(node: ast.AST) -> Iterator[ast.expr]:
 _EVALUATING = frozenset({"get_type_hints", "get_annotations", "register", "signature", "evaluate_forward_ref"})
 
 
-def written_annotations(nodes: Sequence[ast.AST]) -> Iterator[Note]:
+def written_annotations(nodes: Nodes) -> Iterator[Note]:
     """`f.__annotations__ = {"x": text}` beside something that evaluates annotations which are texts."""
-    if not any(isinstance(node, ast.Call) and callee(node.func) in _EVALUATING for node in nodes):
+    if not any(callee(node.func) in _EVALUATING for node in nodes.of(ast.Call)):
         return
-    for node in nodes:
-        for target in node.targets if isinstance(node, ast.Assign) else ():
+    for node in nodes.of(ast.Assign):
+        for target in node.targets:
             owner = target.value if isinstance(target, ast.Subscript) else target
             if isinstance(owner, ast.Attribute) and owner.attr == "__annotations__":
                 yield note_at("hidden_dynamic_code", target, evidence="__annotations__")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from detection.node_kinds import CALLS_AND_MEMBERS, COMPARED, CONDITIONS
 from detection.notes import Note, note_at
@@ -15,7 +15,7 @@ from detection.origin_names import PROBES
 from detection.reaching import MODEL, is_made_from_answers
 from detection.resolving import Resolver
 from detection.sources import callee
-from detection.syntax_tree import within
+from detection.syntax_tree import Nodes, within
 
 LONGEST_WAIT = 20
 """Seconds: as long as a trial may take. Who waits longer at once outlasts it."""
@@ -35,20 +35,24 @@ _TRACED = frozenset({"TracerPid", "CapEff", "NoNewPrivs", "Seccomp", "Seccomp_fi
 _WATCHERS = frozenset({"pydevd", "debugpy", "coverage", "pytest", "sandbox", "strace", "gdb"})
 
 
-def probe_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]:
+def probe_notes(nodes: Nodes, resolver: Resolver) -> Iterator[Note]:
     """Conditions on the date, on whose machine this is, on who watches, and waits that outlast a trial."""
     kinds: dict[str, ast.expr] = {}
-    handled = {id(part) for node in nodes if isinstance(node, ast.ExceptHandler) for part in within(node)}
-    for node in nodes:
-        if isinstance(node, ast.Compare):
-            yield from _compared(node, resolver)
-    for test in _tests(nodes):
-        for kind in _probed(test, resolver):
+    asked = {kind for node in nodes.of(*CALLS_AND_MEMBERS) for kind in _kinds(node, resolver)}
+    handled = {id(part) for node in nodes.of(ast.ExceptHandler) for part in within(node)}
+    for node in nodes.of(ast.Compare):
+        if "date" in asked:
+            yield from _dated(node, resolver)
+        yield from _compared(node, resolver)
+    flowing: dict[str, frozenset[str]] = {}
+    for test in _tests(nodes) if asked else ():
+        for kind in _probed(test, resolver, flowing):
             kinds.setdefault(kind, test)
-    for node in nodes:
-        if isinstance(node, ast.Call) and id(node) not in handled:
+    for node in nodes.of(ast.Call):
+        if id(node) not in handled:
             yield from _wait_notes(node, resolver)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.strip(":\t ") in _TRACED:
+    for node in nodes.of(ast.Constant):
+        if isinstance(node.value, str) and node.value.strip(":\t ") in _TRACED:
             yield note_at("probes_machine", node, evidence=node.value)
     telling = sorted(kinds.keys() & _TELLING)
     several = sorted(kinds.keys() - {"date"})
@@ -57,52 +61,58 @@ def probe_notes(nodes: Sequence[ast.AST], resolver: Resolver) -> Iterator[Note]:
         yield note_at("probes_machine", kinds[named], evidence=", ".join(several))
 
 
-def _tests(nodes: Sequence[ast.AST]) -> Iterator[ast.expr]:
+def _tests(nodes: Nodes) -> Iterator[ast.expr]:
     """Every condition of a script."""
-    for node in nodes:
-        if isinstance(node, CONDITIONS):
-            yield node.test
-        elif isinstance(node, ast.comprehension):
-            yield from node.ifs
-        elif isinstance(node, ast.Match):
-            yield node.subject
+    for node in nodes.of(*CONDITIONS, ast.comprehension, ast.Match, ast.BoolOp, ast.Return):
+        if isinstance(node, ast.Return):
+            yield from (node.value,) if isinstance(node.value, COMPARED) else ()
         elif isinstance(node, ast.BoolOp):
             yield from node.values[:-1]
-        elif isinstance(node, ast.Return) and isinstance(node.value, COMPARED):
-            yield node.value
+        elif isinstance(node, ast.comprehension):
+            yield from node.ifs
+        else:
+            yield node.subject if isinstance(node, ast.Match) else node.test
 
 
-def _probed(test: ast.expr, resolver: Resolver) -> Iterator[str]:
-    """The kinds of things that a condition asks for, directly or by a name."""
+def _probed(test: ast.expr, resolver: Resolver, flowing: dict[str, frozenset[str]]) -> Iterator[str]:
+    """The kinds of things that a condition asks for, directly or by a name. `flowing` keeps those of names."""
     for part in within(test, 200):
         if isinstance(part, CALLS_AND_MEMBERS):
             yield from _kinds(part, resolver)
         elif isinstance(part, ast.Name):
-            for source in resolver.sources.of.get(part.id, [])[:8]:
-                for inner in within(source, 50):
-                    if isinstance(inner, CALLS_AND_MEMBERS):
-                        yield from _kinds(inner, resolver)
+            if part.id not in flowing:
+                flowing[part.id] = frozenset(_flowing_kinds(part.id, resolver))
+            yield from flowing[part.id]
 
 
-def _kinds(node: ast.Call | ast.Attribute, resolver: Resolver) -> Iterator[str]:
-    if isinstance(node, ast.Call):
-        yield from (PROBES[name] for name in resolver.meanings(node.func) if name in PROBES)
-    else:
-        yield from (PROBES[name] for name in resolver.meanings(node) if name in _PLAIN)
+def _flowing_kinds(name: str, resolver: Resolver) -> Iterator[str]:
+    for source in resolver.sources.of.get(name, [])[:8]:
+        for inner in within(source, 50):
+            if isinstance(inner, CALLS_AND_MEMBERS):
+                yield from _kinds(inner, resolver)
+
+
+def _kinds(node: ast.Call | ast.Attribute, resolver: Resolver) -> list[str]:
+    called = isinstance(node, ast.Call)
+    meanings = resolver.meanings(node.func if called else node)
+    return [PROBES[name] for name in meanings if name in (PROBES if called else _PLAIN)] if meanings else []
 
 
 _PLAIN = frozenset({"time.timezone", "time.tzname", "time.altzone"})
 
 
-def _compared(node: ast.Compare, resolver: Resolver) -> Iterator[Note]:
+def _dated(node: ast.Compare, resolver: Resolver) -> Iterator[Note]:
     sides = [node.left, *node.comparators]
     dated = [side for side in sides if _is_now(side, resolver)]
     if dated and any(_is_date(side, resolver, dated[0]) for side in sides if side is not dated[0]):
         yield note_at("waits_for_date", node)
-    if any(is_made_from_answers(side, resolver) for side in sides):
-        texts = [text for side in sides for text in resolver.texts(side) if text]
-        if any(map(_CANNED.search, texts)):
-            yield note_at("probes_machine", node, evidence="the trial's model")
+
+
+def _compared(node: ast.Compare, resolver: Resolver) -> Iterator[Note]:
+    sides = [node.left, *node.comparators]
+    texts = (text for side in sides for text in resolver.texts(side) if text)
+    if any(map(_CANNED.search, texts)) and any(is_made_from_answers(side, resolver) for side in sides):
+        yield note_at("probes_machine", node, evidence="the trial's model")
     if any(_is_class_name(side, resolver) for side in sides):
         yield note_at("probes_machine", node, evidence="the model's class")
     looked_up = any("sys.modules" in resolver.meanings(side) for side in node.comparators)

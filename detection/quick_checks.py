@@ -68,7 +68,7 @@ def _check_script(source: bytes, tree: ast.Module, modules: frozenset[str]) -> Q
         disguised = None if source.isascii() else disguised_note(walk.names | walk.bound_names)
         findings.extend(each for each in (lookalike, disguised) if each is not None)
     findings.extend(note_at("missing_module", node, evidence=module, detail=module) for module, node in missing)
-    findings.sort(key=lambda found: (found["line"] or 0, found["column"] or 0))
+    findings.sort(key=lambda found: (found["line"] or 0, found["column"] or 0, found["rule"], found["evidence"]))
     return QuickChecks(
         findings=findings[:MAX_NOTES],
         imports=sorted(walk.imports.top_level_modules()),

@@ -8,7 +8,10 @@ from __future__ import annotations
 import ast
 import builtins
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from operator import attrgetter
+from typing import Any
 
 from detection.bindings import Bindings
 from detection.folding import Folder
@@ -18,6 +21,7 @@ from detection.local_names import is_local, local_spans
 from detection.node_kinds import WRAPPED
 from detection.sources import Origin, Sources, callee
 from detection.static_tables import IMPORTERS, PASSING, RELEVANT_NAMES
+from detection.syntax_tree import Nodes
 
 MAX_PASSES = 6
 """Names that are known only by a text that is known only by a name, and so on. Honest scripts settle in two."""
@@ -47,13 +51,13 @@ _Reader = tuple[str, ast.expr]
 class Resolver:
     """The meanings of expressions in one script."""
 
-    def __init__(self, nodes: Sequence[ast.AST], imports: Imports) -> None:
+    def __init__(self, nodes: Nodes, imports: Imports) -> None:
         self.sources = Sources(nodes)
         self.bindings = Bindings(nodes)
-        self.names_internals = any(isinstance(node, ast.Constant) and node.value in _BARE_INTERNALS for node in nodes)
+        self.names_internals = any(node.value in _BARE_INTERNALS for node in nodes.of(ast.Constant))
         """Whether a word stands in the script that is the name of an interpreter's internal without its underscores."""
         self.folder = Folder(self.bindings, self.meanings, len(nodes))
-        self._texts = Texts(self.folder, self.sources)
+        self._texts = Texts(self.folder, self.sources, len(nodes))
         self.templates: dict[int, str] = {}
         """What is known of texts by node: `detection.templates` keeps it here."""
         self.origins: dict[int | str, Origin] = {}
@@ -70,28 +74,45 @@ class Resolver:
         self._local = local_spans(nodes, _BUILTINS)
         self._names = {name: frozenset({"airlock.model"}) for name in self.sources.models}
         self._known: dict[int, Meanings] = {}
-        self._asked: set[str] = set()
+        self._known_names: tuple[dict[str, Meanings], dict[str, Meanings]] = ({}, {})
+        """What names mean, and what they mean where they are a function's own variables."""
+        self._readers: dict[str, list[_Reader]] = {}
+        """What has asked for a name since that has changed."""
+        self._asked: dict[str, None] = {}
         """The names that the evaluation at hand has asked for."""
+        self._asks_for_text = False
+        """Whether it has asked for a text, of which more may be known once names mean more."""
+        self._by_text: set[tuple[str, int]] = set()
+        """What has."""
         self._left = FREE_STEPS + STEPS_PER_NODE * len(nodes)
         self.settled = self._settle()
         """False where a script's aliases are more tangled than any honest script's."""
 
     def meanings(self, node: ast.expr) -> Meanings:
         """Every dotted name that `node` may mean, none where it means nothing that is known."""
+        if isinstance(node, ast.Name):
+            return self._meant_by(node)
         key = id(node)
-        if key not in self._known:
+        known = self._known.get(key)
+        if known is None:
             self._left -= 1
             self._known[key] = NOTHING  # what a circle finds
-            self._known[key] = self._kept(self._of(node))
-        return self._known[key]
+            known = self._known[key] = self._kept(self._of(node))
+        return known
 
-    def texts(self, node: ast.expr) -> frozenset[str | None]:
+    def texts(self, node: ast.expr) -> AbstractSet[str | None]:
         """Every text that `node` may amount to; None among them where something about it cannot be known."""
+        self._asks_for_text = True
         return self._texts.of(node)
 
     def integers(self, node: ast.expr) -> frozenset[int]:
         """The integers that `node` may amount to, or its elements, as far as they are known."""
         return self._texts.integers(node)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether something about texts was left open because it is too much."""
+        return self.folder.exhausted or self._texts.exhausted
 
     def is_import(self, node: ast.expr) -> bool:
         """Whether `node` begins with the name of something imported: then its origin is known, and harmless."""
@@ -99,9 +120,15 @@ class Resolver:
             node = node.value
         return isinstance(node, ast.Name) and node.id in self._imported
 
+    def names_for(self, wanted: frozenset[str]) -> frozenset[str]:
+        """The names by which one of `wanted`, which are no builtin functions, may be meant: hardly a script has any."""
+        every = (*self._imported.items(), *self._names.items(), ("__builtins__", {"builtins"}))
+        return frozenset(name for name, meanings in every if not wanted.isdisjoint(meanings))
+
     def _settle(self) -> bool:
         """Let every name mean what flows into it, until nothing changes."""
-        every = [(key, source) for key, sources in self.sources.of.items() for source in sources]
+        flows = ((key, source) for key, sources in self.sources.of.items() for source in sources)
+        every = [(key, source) for key, source in flows if not isinstance(source, ast.Constant)]
         waiting = every
         for _ in range(MAX_PASSES):
             changed = self._flow(waiting)
@@ -110,7 +137,7 @@ class Resolver:
                 break
             self.folder.forget()  # names mean more now than when something could not be folded
             self._texts.forget()
-            waiting = every
+            waiting = [(key, source) for key, source in every if (key, id(source)) in self._by_text]
         else:
             return False
         return self._left >= 0
@@ -118,56 +145,69 @@ class Resolver:
     def _flow(self, first: Iterable[_Reader]) -> bool:
         """Evaluate sources, and again those that depend on what has changed. Returns whether anything has."""
         waiting, queued = deque(first), {(key, id(source)) for key, source in first}
-        readers: dict[str, list[_Reader]] = {}
         changed = False
         while waiting and self._left >= 0:
             key, source = waiting.popleft()
             queued.discard((key, id(source)))
-            self._known, self._asked = {}, set()
-            found = self.meanings(source)
-            for name in self._asked:
-                readers.setdefault(name, []).append((key, source))
+            found = self._evaluated(key, source)
             before = self._names.get(key, NOTHING)
             if not found <= before:
                 changed = True
                 self._names[key] = before | found
-                for reader in readers.pop(key, ()):
+                for known in self._known_names:
+                    known.pop(key, None)
+                for reader in self._readers.pop(key, ()):
                     if (reader[0], id(reader[1])) not in queued:
                         queued.add((reader[0], id(reader[1])))
                         waiting.append(reader)
         return changed
+
+    def _evaluated(self, key: str, source: ast.expr) -> Meanings:
+        """What a source means by now. What it asks for is remembered."""
+        self._known, self._asked, self._asks_for_text = {}, {}, False
+        found = self.meanings(source)
+        for name in self._asked:
+            self._readers.setdefault(name, []).append((key, source))
+        if self._asks_for_text:
+            self._by_text.add((key, id(source)))
+        return found
 
     def _kept(self, found: Iterable[str]) -> Meanings:
         """Only what a rule may ask for: so names settle, however they are tangled."""
         return self._relevant.intersection(found)
 
     def _flowing_into(self, key: str) -> Meanings:
-        self._asked.add(key)
+        self._asked[key] = None
         return self._names.get(key, NOTHING)
 
     def _of(self, node: ast.expr) -> Iterator[str]:
-        if isinstance(node, ast.Name):
-            yield from self._name(node)
-        elif isinstance(node, ast.Attribute):
+        if isinstance(node, ast.Attribute):
             yield from self._attribute(node)
         elif isinstance(node, ast.Call):
             yield from self._call(node)
         elif isinstance(node, ast.Subscript):
             yield from self._subscript(node.value, node.slice)
-        elif isinstance(node, WRAPPED):
-            yield from self.meanings(node.value)
         else:
-            for part in _alternatives(node):
+            alternatives = _ALTERNATIVES.get(node.__class__)
+            for part in alternatives(node) if alternatives is not None else ():
                 yield from self.meanings(part)
 
-    def _name(self, node: ast.Name) -> Iterator[str]:
-        yield from self._imported.get(node.id, NOTHING)
-        if node.id in self.sources.of:
-            yield from self._flowing_into(node.id)
-        if node.id == "__builtins__":
+    def _meant_by(self, node: ast.Name) -> Meanings:
+        """What a name means is the same wherever it is read, but for functions' own variables."""
+        name = node.id
+        own = name in self._local and is_local(node, self._local)
+        flowing = self._flowing_into(name) if name in self.sources.of else NOTHING
+        known = self._known_names[own].get(name)
+        if known is None:
+            known = self._known_names[own][name] = self._kept((*flowing, *self._name(name, own=own)))
+        return known
+
+    def _name(self, name: str, *, own: bool) -> Iterator[str]:
+        yield from self._imported.get(name, NOTHING)
+        if name == "__builtins__":
             yield "builtins"
-        elif node.id in _BUILTINS and not is_local(node, self._local):
-            yield f"builtins.{node.id}"
+        elif name in _BUILTINS and not own:
+            yield f"builtins.{name}"
 
     def _attribute(self, node: ast.Attribute) -> Iterator[str]:
         owners = self.meanings(node.value)
@@ -185,7 +225,7 @@ class Resolver:
             yield from self._flowing_into(f".{node.attr}")
 
     def _call(self, node: ast.Call) -> Iterator[str]:
-        for function in self.meanings(node.func):
+        for function in sorted(self.meanings(node.func)):
             yield from self._called(function, node.args)
         name = callee(node.func)
         if f"{name}()" in self.sources.of:
@@ -244,13 +284,14 @@ class Resolver:
         if function == "functools.partial":
             yield from self.meanings(first)
         elif function == "functools.reduce" and len(rest) > 1 and self.looks_up(first):
+            self._asks_for_text = True
             names = self.folder.fold(rest[0])
             if isinstance(names, tuple):
                 path = ".".join(map(str, names))
                 yield from (_through_libraries(f"{owner}.{path}") for owner in self.meanings(rest[1]))
             yield from self._member(rest[1], rest[0])
         else:
-            for inner in self.meanings(first):
+            for inner in sorted(self.meanings(first)):
                 yield from self._called(inner, rest)
 
     def _makers(self, function: ast.expr) -> Iterator[ast.Call]:
@@ -266,7 +307,7 @@ class Resolver:
         """`attrgetter("system")(os)`, `itemgetter("eval")(vars(builtins))`, `partial(getattr, os)("system")`."""
         made = self.meanings(maker.func)
         if "functools.partial" in made:
-            for function in self.meanings(maker.args[0]):
+            for function in sorted(self.meanings(maker.args[0])):
                 yield from self._called(function, [*maker.args[1:], *arguments])
         elif arguments and "operator.attrgetter" in made:
             yield from self._member(arguments[0], maker.args[0])
@@ -315,22 +356,24 @@ def _is_namespace(meaning: str) -> bool:
     return meaning.endswith((".__dict__", "()")) or meaning in {"sys.modules", "os.environ", "os.environb"}
 
 
-def _alternatives(node: ast.expr) -> Sequence[ast.expr]:
-    """The expressions whose value, or an element of it, an expression is."""
-    match node:
-        case ast.IfExp(body=body, orelse=other):
-            return [body, other]
-        case ast.BoolOp(values=values):
-            return values
-        case ast.List(elts=elements) | ast.Tuple(elts=elements) | ast.Set(elts=elements):
-            return elements
-        case ast.Dict(values=values):
-            return values
-        case ast.ListComp(elt=element) | ast.SetComp(elt=element) | ast.GeneratorExp(elt=element):
-            return [element]
-        case ast.DictComp(value=value):
-            return [value]
-        case ast.BinOp(left=left, op=ast.Add() | ast.BitOr(), right=right):
-            return [left, right]
-        case _:
-            return []
+def _sides(node: ast.BinOp) -> Sequence[ast.expr]:
+    return (node.left, node.right) if isinstance(node.op, ast.Add | ast.BitOr) else ()
+
+
+def _element(node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> Sequence[ast.expr]:
+    return (node.elt,)
+
+
+def _value(node: ast.DictComp | ast.NamedExpr | ast.Await | ast.Starred) -> Sequence[ast.expr]:
+    return (node.value,)
+
+
+_ALTERNATIVES: Mapping[type[ast.expr], Callable[[Any], Sequence[ast.expr]]] = {
+    ast.IfExp: attrgetter("body", "orelse"),
+    ast.BinOp: _sides,
+    **dict.fromkeys((ast.BoolOp, ast.Dict), attrgetter("values")),
+    **dict.fromkeys((ast.List, ast.Tuple, ast.Set), attrgetter("elts")),
+    **dict.fromkeys((ast.ListComp, ast.SetComp, ast.GeneratorExp), _element),
+    **dict.fromkeys((ast.DictComp, *WRAPPED), _value),
+}
+"""The expressions whose value, or an element of it, an expression is."""

@@ -18,6 +18,7 @@ class Script:
     """A script that may be analysed."""
 
     source: bytes
+    tree: ast.Module
     walk: NameWalk
 
 
@@ -30,20 +31,20 @@ def acceptable(source: bytes) -> Script | Note:
     if not isinstance(tree, ast.Module):
         return tree
     walk = NameWalk()
-    return walk.through(tree) or Script(source, walk)
+    return walk.through(tree) or Script(source, tree, walk)
 
 
 def own_notes(script: Script) -> list[Note]:
     """What our rules notice. Raises RecursionError and MemoryError where a script is made for that."""
-    return [*_compile_notes(script.source), *static_notes(script.walk)]
+    return [*_compile_notes(script.tree), *static_notes(script.walk)]
 
 
-def _compile_notes(source: bytes) -> list[Note]:
+def _compile_notes(tree: ast.Module) -> list[Note]:
     """What only the compiler finds, such as a `return` outside a function."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            compile(source, "<script>", "exec", dont_inherit=True)
+            compile(tree, "<script>", "exec", dont_inherit=True)
     except SyntaxError as error:
         return [note("invalid_program", line=error.lineno, column=error.offset, detail=error.msg)]
     except ValueError as error:

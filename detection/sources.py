@@ -10,9 +10,20 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from detection.local_names import own_nodes
+from detection.local_names import own_nodes, own_statements
 from detection.name_walk import ENTRY_POINT
-from detection.node_kinds import ASSIGNMENTS, CALLABLES, CONTEXTS, FUNCTIONS, ITERATIONS, PATTERNS, RESULTS, SEQUENCES
+from detection.node_kinds import (
+    ASSIGNMENTS,
+    BINDING,
+    CALLABLES,
+    CONTEXTS,
+    FUNCTIONS,
+    ITERATIONS,
+    PATTERNS,
+    RESULTS,
+    SEQUENCES,
+)
+from detection.syntax_tree import Nodes
 from detection.word_lists import words
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -35,7 +46,7 @@ class Origin(NamedTuple):
 class Sources:
     """Every assignment of a script, those by calls, loops, patterns and results included."""
 
-    def __init__(self, nodes: Sequence[ast.AST]) -> None:
+    def __init__(self, nodes: Nodes) -> None:
         self.of: dict[str, list[ast.expr]] = {}
         self.models: set[str] = set()
         """What the first parameter of `evaluate_model` is called."""
@@ -45,14 +56,13 @@ class Sources:
         self._defined: set[str] = set()
         self._functions: dict[str, list[ast.FunctionDef | ast.AsyncFunctionDef]] = {}
         self._classes: dict[str, list[ast.ClassDef]] = {}
-        for node in nodes:
-            if isinstance(node, ast.ClassDef):
-                self._see_class(node)
-        for node in nodes:
+        self._yields = bool(nodes.of(ast.Yield, ast.YieldFrom))
+        for node in nodes.of(ast.ClassDef):
+            self._see_class(node)
+        for node in nodes.of(*CALLABLES, *BINDING, ast.Call):
             self._see(node)
-        calls = [node for node in nodes if isinstance(node, ast.Call)]
         for _ in range(2):  # once more for functions that were handed to functions
-            for call in calls:
+            for call in nodes.of(ast.Call):
                 self._bind_arguments(call)
 
     def defines(self, name: str) -> bool:
@@ -71,13 +81,13 @@ class Sources:
                     yield statement
 
     def _see(self, node: ast.AST) -> None:
-        if isinstance(node, CALLABLES):
-            self._see_function(node)
-            return
-        for target, value in bound_by(node):
-            self._bind(target, value)
         if isinstance(node, ast.Call):
             self._see_call(node)
+        elif isinstance(node, CALLABLES):
+            self._see_function(node)
+        else:
+            for target, value in bound_by(node):
+                self._bind(target, value)
 
     def _see_class(self, node: ast.ClassDef) -> None:
         self._defined.add(node.name)
@@ -93,7 +103,7 @@ class Sources:
                     self._methods.add(id(statement))
                 if statement.name in {"__init__", "__new__"}:
                     self._remember(node.name, statement)
-                for value in _results(statement) if statement.decorator_list else ():
+                for value in self._results(statement) if statement.decorator_list else ():
                     self._add(f".{statement.name}", value)
             for target, value in bound_by(statement):
                 if isinstance(target, ast.Name):
@@ -113,8 +123,14 @@ class Sources:
             if node.name == ENTRY_POINT and positional:
                 self.models.add(positional[0].arg)
                 self.of.setdefault(positional[0].arg, [])
-            for value in _results(node):
+            for value in self._results(node):
                 self._add(f"{node.name}()", value)
+
+    def _results(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.expr]:
+        """What a function returns or yields."""
+        for node in own_nodes(function.body) if self._yields else own_statements(function.body):
+            if isinstance(node, RESULTS) and node.value is not None:
+                yield node.value
 
     def _remember(self, name: str, function: _Function) -> None:
         known = self._parameters.setdefault(name, _Parameters())
@@ -287,9 +303,3 @@ def _functions_in(value: ast.expr) -> Iterator[ast.Lambda]:
         yield from (each for each in value.values if isinstance(each, ast.Lambda))
     elif isinstance(value, SEQUENCES):
         yield from (each for each in value.elts if isinstance(each, ast.Lambda))
-
-
-def _results(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.expr]:
-    for node in own_nodes(function.body):
-        if isinstance(node, RESULTS) and node.value is not None:
-            yield node.value

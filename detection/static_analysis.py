@@ -90,7 +90,7 @@ def _findings(reply: _Reply) -> list[Finding]:
     score = reply["score"]
     if score is not None and score >= THRESHOLD:
         found.append(finding(LEARNED, f"{score:.2f} of 1"))
-    return sorted(found, key=lambda each: (each.line or 0, each.column or 0))
+    return sorted(found, key=lambda each: (each.line or 0, each.column or 0, each.rule, each.evidence))
 
 
 def opinion_finding(opinion: BanditOpinion) -> Finding:

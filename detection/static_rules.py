@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 from detection.call_rules import call_notes, path_assignment_notes
 from detection.capabilities import correlations, inventory
@@ -19,7 +20,7 @@ from detection.model_rules import model_notes, result_notes
 from detection.name_walk import NameWalk
 from detection.names import ATTRIBUTES, DANGEROUS_NAMES, IMPORTS, MODULE_NAMES, PATCHED_MODULES
 from detection.namespace_rules import key_notes, namespace_notes
-from detection.node_kinds import CALLS_AND_ITEMS, FUNCTIONS, LOOPS, MADE_TEXTS, MEANT, MEMBERS_AND_ITEMS
+from detection.node_kinds import CALLS_AND_ITEMS, MEMBERS_AND_ITEMS
 from detection.notes import Note, note, note_at
 from detection.patch_rules import patch_notes
 from detection.payload_rules import channel_notes, pickled_code, read_annotations, written_annotations
@@ -43,6 +44,8 @@ _LITERALS = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.JoinedStr
 
 _DEFAULTS = frozenset({"__defaults__", "__kwdefaults__"})
 _STATES = frozenset({"__reduce__", "__reduce_ex__", "__getstate__"})
+_TELLING_ATTRIBUTES = CLIMBING | _DEFAULTS | _STATES | {"__getattribute__", "loader", "__self__"}
+_LOADED = ast.Load()
 _NAMESPACES = frozenset({"globals", "locals", "vars"})
 Place = tuple[int | None, int | None]
 
@@ -75,7 +78,7 @@ class _Analysis:
 
     def notes(self) -> Iterator[Note]:
         found = list(self._single_notes())
-        calls = [node for node in self._nodes if isinstance(node, ast.Call)]
+        calls = self._nodes.of(ast.Call)
         modules = self._imports.top_level_modules()
         open_notes = [*found, *self._named]
         found += search_notes(self._nodes, self._resolver)
@@ -86,12 +89,8 @@ class _Analysis:
 
     def _single_notes(self) -> Iterator[Note]:
         yield from self._module_notes()
-        for node in self._nodes:
-            if isinstance(node, ast.expr):
-                if not isinstance(node, ast.Constant):
-                    yield from self._expression_notes(node)
-            else:
-                yield from self._statement_notes(node)
+        for node in self._nodes.of(*self._LOOKS, *self._telling_names()):
+            yield from self._LOOKS.get(node.__class__, _Analysis._name_notes)(self, node)
         yield from escape_notes(self._nodes, self._resolver)
         yield from model_notes(self._nodes)
         yield from result_notes(self._nodes, self._resolver)
@@ -102,47 +101,51 @@ class _Analysis:
         written = (*encoded_constants(self._nodes), *self._documented_code(), *read_annotations(self._nodes))
         for node, text in written:
             yield from self._rescan(node, text)
-        if self._resolver.folder.exhausted or not self._resolver.settled or self._rescans.exhausted:
+        if self._resolver.exhausted or not self._resolver.settled or self._rescans.exhausted:
             yield note("not_analysed")
 
-    def _expression_notes(self, node: ast.expr) -> Iterator[Note]:
-        yield from self._name_notes(node)
-        if not isinstance(node, ast.Name):
-            yield from self._text_notes(node)
-            yield from self._kind_notes(node)
+    def _telling_names(self) -> tuple[type[ast.Name], ...]:
+        """Names as a kind of nodes to look at, where any may tell something: hardly a script has one that does."""
+        return (ast.Name,) if self._resolver.names_for(MODULE_LOADERS) else ()
 
-    def _statement_notes(self, node: ast.AST) -> Iterator[Note]:
-        if isinstance(node, ast.Assign):
-            yield from self._assignment_notes(node)
-        elif isinstance(node, LOOPS):
-            yield from loop_notes(node, self._resolver)
-        elif isinstance(node, ast.ClassDef):
-            yield from class_notes(node)
-        elif isinstance(node, FUNCTIONS):
-            yield from registered_notes(node, self._resolver)
-        elif isinstance(node, ast.Delete):
-            yield from self._deletion_notes(node)
+    def _look_at_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Note]:
+        return registered_notes(node, self._resolver)
+
+    def _look_at_class(self, node: ast.ClassDef) -> Iterator[Note]:
+        return class_notes(node)
+
+    def _look_at_loop(self, node: ast.For | ast.While) -> Iterator[Note]:
+        return loop_notes(node, self._resolver)
 
     def _documented_code(self) -> Iterator[tuple[ast.expr, str]]:
         """Examples in docstrings run where `doctest` is used."""
         if "doctest" in self._imports.top_level_modules():
             yield from documented_code(self._nodes)
 
-    def _kind_notes(self, node: ast.expr) -> Iterator[Note]:
-        if isinstance(node, ast.BinOp):
-            yield from path_notes(node, self._resolver)
-            yield from size_notes(node, self._resolver)
-        if isinstance(node, ast.Call):
-            yield from call_notes(node, self._resolver)
-            yield from file_notes(node, self._resolver)
-            yield from size_notes(node, self._resolver)
-            for text in run_texts(node, self._resolver):
-                yield from self._rescan(node, text)
-        elif isinstance(node, ast.Attribute):
+    def _look_at_operation(self, node: ast.BinOp) -> Iterator[Note]:
+        yield from self._text_notes(node)
+        yield from path_notes(node, self._resolver)
+        yield from size_notes(node, self._resolver)
+
+    def _look_at_call(self, node: ast.Call) -> Iterator[Note]:
+        yield from self._name_notes(node)
+        yield from self._text_notes(node)
+        yield from call_notes(node, self._resolver)
+        yield from file_notes(node, self._resolver)
+        yield from size_notes(node, self._resolver)
+        for text in run_texts(node, self._resolver):
+            yield from self._rescan(node, text)
+
+    def _look_at_attribute(self, node: ast.Attribute) -> Iterator[Note]:
+        yield from self._name_notes(node)
+        if node.attr in _TELLING_ATTRIBUTES:
             yield from self._attribute_notes(node)
-        elif isinstance(node, ast.Subscript):
-            yield from self._key_notes(node)
-            yield from read_notes(node, self._resolver)
+
+    def _look_at_item(self, node: ast.Subscript) -> Iterator[Note]:
+        yield from self._name_notes(node)
+        yield from self._text_notes(node)
+        yield from self._key_notes(node)
+        yield from read_notes(node, self._resolver)
 
     def _attribute_notes(self, node: ast.Attribute) -> Iterator[Note]:
         yield from _climb_notes(node)
@@ -163,15 +166,14 @@ class _Analysis:
             if found := sorted(used & modules):
                 yield note(rule, detail=", ".join(found))
 
-    def _name_notes(self, node: ast.expr) -> Iterator[Note]:
+    def _name_notes(self, node: ast.Attribute | ast.Call | ast.Subscript | ast.Name) -> Iterator[Note]:
         """What an expression means, where the quick checks could not see it."""
-        if not isinstance(node, MEANT):
-            return
-        if not isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+        meanings = self._resolver.meanings(node)
+        if not meanings or not isinstance(getattr(node, "ctx", _LOADED), ast.Load):
             return  # `os.kill = None` disarms
         if isinstance(node, ast.Name) and node.id in self._aliases:
             return  # named at its import
-        for meaning in self._resolver.meanings(node):
+        for meaning in sorted(meanings):
             module, _, name = meaning.rpartition(".")
             rule = MODULE_NAMES.get(module, {}).get(name, "")
             if meaning in CODE_BUILDERS and isinstance(node, ast.Attribute):
@@ -192,8 +194,6 @@ class _Analysis:
         return False
 
     def _text_notes(self, node: ast.expr) -> Iterator[Note]:
-        if not isinstance(node, MADE_TEXTS):
-            return
         value = self._resolver.folder.fold(node)
         text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
         if not isinstance(text, str) or len(text) < 3:
@@ -258,13 +258,28 @@ class _Analysis:
             yield note_at("hidden_introspection", node, evidence=f"[{key!r}]")
 
     def _item_assignment_notes(self, target: ast.Subscript) -> Iterator[Note]:
-        for owner in self._resolver.meanings(target.value):
+        for owner in sorted(self._resolver.meanings(target.value)):
             key = self._resolver.folder.text(target.slice) or ""
             if owner == "sys.modules":
                 rule = "forges_harness" if key in HARNESS_MODULES else "replaces_module"
                 yield note_at(rule, target, evidence=f"sys.modules[{key!r}]")
             elif owner == f"{MODEL}.__dict__" or owner in {f"{module}.__dict__" for module in PATCHED_MODULES}:
                 yield note_at("forges_harness", target, evidence=f"{owner}[{key!r}]")
+
+    _LOOKS: ClassVar[dict[type[ast.AST], Callable[[_Analysis, Any], Iterator[Note]]]] = {
+        ast.Attribute: _look_at_attribute,
+        ast.Call: _look_at_call,
+        ast.Subscript: _look_at_item,
+        ast.BinOp: _look_at_operation,
+        ast.JoinedStr: _text_notes,
+        ast.Assign: _assignment_notes,
+        ast.Delete: _deletion_notes,
+        ast.For: _look_at_loop,
+        ast.While: _look_at_loop,
+        ast.FunctionDef: _look_at_function,
+        ast.AsyncFunctionDef: _look_at_function,
+        ast.ClassDef: _look_at_class,
+    }
 
 
 def _is_namespace_call(node: ast.expr) -> bool:

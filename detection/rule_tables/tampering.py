@@ -82,7 +82,7 @@ TAMPERING = (
         why="Writes or ends the process after the script's own end.",
         instead="Do it before `evaluate_model` returns; use `with`.",
         technique="T1565",
-        noticed=b"import atexit\natexit.register(print, 'x')",
+        noticed=b"import atexit\natexit.register(print, '{\"score\": 1}')",
         left_alone=b"import atexit\natexit.register(folder.cleanup)",
     ),
     Rule(

@@ -153,6 +153,21 @@ async def test_a_child_that_leaves_while_it_is_written_to_is_told_once():
     assert told == []
 
 
+async def test_whoever_kills_a_child_leaves_its_end_to_the_one_who_waits_for_it(monkeypatch: pytest.MonkeyPatch):
+    asked: list[int] = []
+
+    def poll(process: subprocess.Popen[bytes]) -> int | None:
+        asked.append(process.pid)
+        return process.returncode
+
+    monkeypatch.setattr(subprocess.Popen, "poll", poll)
+    async with ParserPool({"default": Path(sys.executable)}, {"default": MODULES}) as pool:
+        with pytest.raises(ParserTimeout):
+            await pool.check(SLOW, "default", timedelta(milliseconds=5))
+
+    assert asked == []
+
+
 async def test_no_child_outlives_the_pool():
     before = children()
 
