@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any, cast
 
@@ -24,10 +25,21 @@ ENTRY = 100
 """Bytes that a text takes in a set, however short it is: counted like characters."""
 FREE_STEPS = 200_000
 STEPS_PER_NODE = 30
-"""Texts that are passed on from one expression to another, for one script and besides for each node of it. Names that
-flow into one another in a circle pass on all they have at each place that reads them; honest scripts need a tenth."""
+"""Texts that are passed on from one expression to another, for one script and besides for each node of it: honest
+scripts need a tenth."""
 Known = dict[str | None, None]
 """In the order in which they are met, which is the same in every run."""
+
+
+@dataclass
+class _Flow:
+    """What flows into one name, as far as it was collected."""
+
+    found: Known
+    late: list[ast.expr]
+    """Sources that were open when they were met."""
+    place: int = 0
+    """The source that comes next."""
 
 
 class Texts:
@@ -39,7 +51,7 @@ class Texts:
         self._known: dict[int, Known] = {}
         self._open: set[int] = set()
         """Expressions whose texts are being collected: those of others do not change any more."""
-        self._flowing: dict[str, Known] = {}
+        self._flows: dict[str, _Flow] = {}
         self._depth = 0
         self._kept = 0
         self._steps = 0
@@ -48,7 +60,7 @@ class Texts:
     def forget(self) -> None:
         """Start anew, as the folder does."""
         self._known.clear()
-        self._flowing.clear()
+        self._flows.clear()
         self._kept = self._steps = 0
 
     @property
@@ -58,7 +70,7 @@ class Texts:
 
     def of(self, node: ast.expr) -> AbstractSet[str | None]:
         """The texts of `node`; those of its elements, where it is a container."""
-        return self._texts(node).keys()
+        return dict(self._texts(node)).keys()  # as it is now: what flows into names may become more
 
     def integers(self, node: ast.expr) -> frozenset[int]:
         """The integers that `node` may amount to, or its elements, as far as they are known."""
@@ -113,19 +125,41 @@ class Texts:
         sources = self._sources.of.get(key, ())
         if not sources:
             return {None: None} if value is None else self._kept_of(dict.fromkeys(_flat(value)))
-        flowing = self._flowing.get(key)
-        if flowing is None:
-            flowing = self._collected(key, sources)
+        flowing = self._flowing_into(self._flows.setdefault(key, _Flow({}, [])), sources)
         if value is None or flowing.keys() >= (own := dict.fromkeys(_flat(value))).keys():
             return flowing
         return self._kept_of({**own, **flowing})
 
-    def _collected(self, key: str, sources: Sequence[ast.expr]) -> Known:
-        """The texts of all sources. They are kept by key once they are settled: a name may be read as often as set."""
-        found = self._any(sources)
-        if all(id(source) in self._known and id(source) not in self._open for source in sources):
-            self._flowing[key] = found
-        return found
+    def _flowing_into(self, flow: _Flow, sources: Sequence[ast.expr]) -> Known:
+        """The texts of all sources but those that are open. Each is looked at once, by whichever read comes to it.
+
+        Names that flow into one another are read while they are read: who is read goes on where its reader stands.
+        """
+        for source in [each for each in flow.late if id(each) not in self._open]:
+            flow.late.remove(source)
+            self._add(flow, source)
+        while flow.place < len(sources):
+            if self._depth >= MAX_DEPTH or self.exhausted:
+                flow.found[None] = None
+                break
+            source = sources[flow.place]
+            flow.place += 1
+            if id(source) in self._open:
+                flow.late.append(source)
+            else:
+                self._add(flow, source)
+            if len(flow.found) > MAX_TEXTS:
+                flow.place = len(sources)
+                for text in list(flow.found)[MAX_TEXTS:]:
+                    del flow.found[text]
+                flow.found[None] = None
+        return flow.found
+
+    def _add(self, flow: _Flow, source: ast.expr) -> None:
+        texts, before = self._texts(source), len(flow.found)
+        self._steps += 1 + len(texts)
+        flow.found.update(texts)
+        self._kept += ENTRY * (len(flow.found) - before)
 
     def _of_parts(self, node: ast.expr) -> Known:
         match node:

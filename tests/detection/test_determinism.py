@@ -49,10 +49,10 @@ def test_names_with_several_meanings_are_told_alike_under_any_seed(tmp_path: Pat
     script = tmp_path / "several.py"
     script.write_text(SEVERAL_MEANINGS)
 
-    first, *others = (told([script], seed) for seed in (1, 2, 3))
+    first, other = (told([script], seed) for seed in (1, 2))
 
     assert "hidden_process" in first
-    assert others == [first, first]
+    assert other == first
 
 
 @pytest.mark.slow

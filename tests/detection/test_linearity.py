@@ -30,7 +30,7 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "optional modules": lambda i: f"try:\n    import a{i}\nexcept ImportError:\n    import b{i}\n",
     "one name opened": lambda _: "p = f(p)\nopen(p)\n",
     "one name compared": lambda i: f"x = y{i} == x\n",
-    "two names in a circle": lambda i: f"a = b + 'x{i}'\nb = a\nopen(a + b)\n",
+    "two names in a circle": lambda _: "a = b\nb = a\nopen(a)\n",
     "names in a circle": lambda i: f"n{i} = n{(i + 1) % 50} or 'x{i}'\nopen(n{i})\n",
     "methods": lambda i: f"x{i} = y.strip().lower().replace('a', 'b{i}').split()\n",
 }
