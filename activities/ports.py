@@ -32,7 +32,7 @@ class Records(Protocol):
         ...
 
     async def note_stop(self, evaluation_id: str, order: StopOrder, at: datetime) -> bool:
-        """Journal a stop. False where a receipt, or the end, was journaled first."""
+        """Journal a stop. False where the end was journaled first, or a receipt that tells of none."""
         ...
 
     async def stop_ordered(self, evaluation_id: str) -> StopOrder | None:

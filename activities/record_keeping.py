@@ -23,7 +23,7 @@ class RecordKeeping:
 
     @activity.defn
     async def record_stop(self, notice: StopNotice) -> bool:
-        """Write a stop down. False: a receipt was journaled before it."""
+        """Write a stop down. False: a receipt that tells of none was journaled before it."""
         with told_to_temporal():
             return await self._records.note_stop(notice.evaluation_id, notice.order, notice.at)
 

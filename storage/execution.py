@@ -11,10 +11,12 @@ from pydantic import JsonValue
 from sqlalchemy import Connection, insert, select
 
 from domain.evaluation import StopOrder
-from domain.findings import Finding
+from domain.findings import Finding, Verdict
 from domain.journal import EntryKind, NewEntry
 from domain.lifecycle import Stage, Status, is_terminal
 from domain.limits import INLINE_RESULT_BYTES
+from domain.outcomes import RunOutcome
+from domain.policy import Policy
 from domain.results import canonical_json
 from domain.runs import ModelUse, RunRecord, RunReport
 from storage.blobs import keep
@@ -29,9 +31,12 @@ KEPT_ATTEMPTS = 50
 
 
 def order_stop(connection: Connection, evaluation_id: str, order: StopOrder, at: datetime) -> StopAnswer:
-    """Journal a stop, unless there is one, or it comes too late."""
+    """Journal a stop, unless there is one, or it comes too late.
+
+    A stop by a signal may have been carried out before it is journaled: then its receipt is the first to tell of it.
+    """
     row = locked(connection, evaluation_id)
-    if is_terminal(row.status) or row.receipt_at is not None:
+    if is_terminal(row.status) or (row.receipt_at is not None and not _was_stopped(row)):
         return StopAnswer.ALREADY_ENDED
     if row.stop is not None:
         return StopAnswer.ALREADY_ORDERED
@@ -44,6 +49,14 @@ def order_stop(connection: Connection, evaluation_id: str, order: StopOrder, at:
         write(connection, row, [stop])
         change(connection, row, {"stop": order}, at)
     return StopAnswer.ACCEPTED
+
+
+def _was_stopped(row: EvaluationRow) -> bool:
+    """Whether a run was ended by somebody's order, and not for what it did."""
+    report: StoredReport = row.report
+    policy: Policy = row.policy
+    misbehaved = any(policy.verdict_on(each) is Verdict.REJECTED for each in report.findings)
+    return report.outcome is RunOutcome.STOPPED and not misbehaved
 
 
 def stop_ordered(connection: Connection, evaluation_id: str) -> StopOrder | None:

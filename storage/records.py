@@ -60,7 +60,7 @@ class StopAnswer(StrEnum):
     ACCEPTED = "accepted"
     ALREADY_ORDERED = "already_ordered"
     ALREADY_ENDED = "already_ended"
-    """It has ended, or its receipt was journaled before the stop."""
+    """It has ended, or a receipt that tells of no stop was journaled before."""
 
 
 class RecordSummary(Value):

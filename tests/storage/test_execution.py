@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import pytest
 
+from domain.findings import Severity
 from domain.journal import EntryKind
 from domain.lifecycle import Stage, Status
 from domain.limits import INLINE_RESULT_BYTES
@@ -122,6 +123,30 @@ async def test_after_a_receipt_a_stop_comes_too_late(evaluations: Evaluations, j
     record = await evaluations.conclude(end(Status.COMPLETED, outcome=RunOutcome.COMPLETED), later(7))
     assert (record.status, record.stop, record.findings) == (Status.COMPLETED, None, (FINDING,))
     assert await evaluations.result(record) == 7
+
+
+async def test_a_stop_that_was_carried_out_before_it_is_journaled_is_kept(
+    evaluations: Evaluations, journal: Journal
+) -> None:
+    await bring(evaluations, Status.EXECUTING)
+    killed = a_report(outcome=RunOutcome.STOPPED, has_result=False)
+    assert await evaluations.record_receipt(A, killed, (FINDING,), USE, later(5))
+
+    assert await evaluations.order_stop(A, ORDER, later(6)) is StopAnswer.ACCEPTED
+
+    record = await evaluations.conclude(end(Status.STOPPED, cause=ORIGIN, outcome=RunOutcome.STOPPED), later(7))
+    assert (record.status, record.stop) == (Status.STOPPED, ORDER)
+    told = [EntryKind.RECEIPT, EntryKind.STOP, EntryKind.STATUS, EntryKind.STATUS]
+    assert (await kinds(journal))[-4:] == told
+
+
+async def test_a_run_that_was_ended_for_what_it_did_is_not_stopped_afterwards(evaluations: Evaluations) -> None:
+    await bring(evaluations, Status.EXECUTING)
+    killed = a_report(outcome=RunOutcome.STOPPED, has_result=False)
+    grave = FINDING.model_copy(update={"severity": Severity.CRITICAL})
+    await evaluations.record_receipt(A, killed, (grave,), USE, later(5))
+
+    assert await evaluations.order_stop(A, ORDER, later(6)) is StopAnswer.ALREADY_ENDED
 
 
 async def test_after_a_stop_a_receipt_is_evidence_alone(evaluations: Evaluations, journal: Journal) -> None:
