@@ -15,7 +15,7 @@ from api.measuring import Measured
 from api.openapi import described
 from api.request_context import RequestContext
 from api.services import Services
-from api.strict_headers import StrictHeaders
+from api.unambiguous import Unambiguous
 from domain.limits import MAX_REQUEST_BYTES
 from workflows.metrics import Instruments
 
@@ -56,7 +56,7 @@ def create_app(
         app.include_router(router)
     problems.install(app)
     app.add_middleware(BodyLimit, max_bytes=MAX_REQUEST_BYTES)
-    app.add_middleware(StrictHeaders)
+    app.add_middleware(Unambiguous)
     app.add_middleware(RequestContext)
     if traces is not None:
         from api.tracing import Traced  # noqa: PLC0415 - it loads OpenTelemetry

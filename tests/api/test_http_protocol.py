@@ -119,6 +119,21 @@ async def test_a_request_that_two_readers_read_in_two_ways_is_refused(
     assert (answer.status, answer.problem["code"]) == (400, "ambiguous_headers")
 
 
+@pytest.mark.parametrize("query", ["limit=1&limit=2", "status=&%73tatus=failed", "wait=1&x=&x="])
+async def test_a_parameter_that_stands_there_twice_is_refused(query: str, client: httpx.AsyncClient):
+    answer = await client.get(f"{ROOT}?{query}")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "ambiguous_query")
+
+
+async def test_a_handshake_with_a_parameter_twice_is_refused(services: Services):
+    async with listening(services) as url:
+        answer = await answer_to(url, handshake("GET", "").replace(b"/ws ", b"/ws?after=a&after=b "))
+
+    assert answer is not None
+    assert (answer.status, answer.problem["code"]) == (400, "ambiguous_query")
+
+
 @pytest.mark.parametrize(("version", "key"), [("99", "AAAAAAAAAAAAAAAAAAAAAA=="), ("13", "zz"), ("13", "\xff" * 24)])
 async def test_a_handshake_that_is_none_is_a_problem(version: str, key: str, services: Services):
     lines = ["Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Version: {version}"]
