@@ -25,6 +25,8 @@ from storage.keys import Scope as KeyScope
 SEND_SECONDS = 30.0
 """A client that takes nothing for so long is gone."""
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+LINE_END = "\n"
+"""As the description shows it: each event has to be told, because one ends its lines by itself otherwise."""
 CLOSED_NORMALLY, POLICY_VIOLATION = 1000, 1008
 
 router = APIRouter(prefix=presenting.ROOT, tags=["streams"])
@@ -82,7 +84,7 @@ class _HeldStream(EventSourceResponse):
     def __init__(self, content: AsyncGenerator[ServerSentEvent], slots: StreamSlots, key_id: str) -> None:
         # a year between its own pings: the heartbeats are ours, because they also check the key and the life
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - sse-starlette takes a bare dict too
-            content, headers=STREAM_HEADERS, ping=31_536_000, send_timeout=SEND_SECONDS, sep="\n"
+            content, headers=STREAM_HEADERS, ping=31_536_000, send_timeout=SEND_SECONDS, sep=LINE_END
         )
         self._slots, self._key_id = slots, key_id
 
@@ -100,13 +102,15 @@ async def _sent(stream: EventStream) -> AsyncGenerator[ServerSentEvent]:
 
 def _sse(event: StreamEvent) -> ServerSentEvent:
     if event.name == HEARTBEAT:
-        return ServerSentEvent(comment=HEARTBEAT)
-    return ServerSentEvent(data=json.dumps(event.data, ensure_ascii=True), event=event.name, id=event.id)
+        return ServerSentEvent(comment=HEARTBEAT, sep=LINE_END)
+    return ServerSentEvent(data=json.dumps(event.data, ensure_ascii=True), event=event.name, id=event.id, sep=LINE_END)
 
 
 async def _tell(websocket: WebSocket, stream: EventStream) -> None:
     async with aclosing(stream.events()) as events:
         async for event in events:
+            if event.name == HEARTBEAT:  # the server's own pings are the signs of life here
+                continue
             words = {"id": event.id, "event": event.name, "data": event.data}
             try:
                 async with asyncio.timeout(SEND_SECONDS):

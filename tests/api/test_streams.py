@@ -38,6 +38,17 @@ async def test_a_stream_tells_all_from_the_beginning_to_the_end(client: httpx.As
     assert (events[-1].name, events[-1].data) == ("end", {"reason": "ended"})
 
 
+async def test_lines_of_a_stream_end_as_its_description_shows(client: httpx.AsyncClient, services: Services):
+    evaluation_id = await submitted(client)
+    await client.post(f"{ROOT}/{evaluation_id}/stop")
+    await stories.conclude_stop(services, evaluation_id)
+
+    told = await client.get(f"{ROOT}/{evaluation_id}/events")
+
+    assert told.text.endswith('event: end\ndata: {"reason": "ended"}\n\n')
+    assert "\r" not in told.text
+
+
 async def test_a_stream_lets_others_in_between_any_two_events(client: httpx.AsyncClient, services: Services):
     evaluation_id = await submitted(client)
     await stories.execute(services, evaluation_id)
