@@ -62,6 +62,7 @@ def result(answer: Json) -> RenderableType:
     said = {
         "status": answer.get("status"),
         "outcome": answer.get("outcome"),
+        "message": answer.get("message") or None,
         "isolation": f"level {isolation.get('level')}, {isolation.get('backend')}" if isolation else None,
         "model": f"{model.get('provider')}, {model.get('calls')} calls" if model.get("calls") else None,
         "result digest": answer.get("result_digest"),

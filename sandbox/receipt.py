@@ -20,6 +20,8 @@ class Receipt(Value):
     """Why the runner ended it: timeout, stop, output, memory, processes, disk, result. Empty where it did not."""
     kind: str | None = None
     """`evaluation` or `program`, as the script's process claims; None where it was gone before it said so."""
+    note: str = ""
+    """Why a program is no evaluation, where it seems to be one, as the script's process claims."""
     result_bytes: int = 0
     started: bool = False
     record: dict[str, int] = Field(default_factory=dict)

@@ -17,6 +17,7 @@ from sandbox.strict_json import TooDeep, read_strictly
 
 _MAX_MESSAGE = 1000
 _NOT_JSON = "what evaluate_model returned is not JSON"
+_LINGERED = "something of it, such as a thread, was still running after its result, and was killed"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -44,7 +45,9 @@ def end_of(
     if by_runner is not None:
         return by_runner
     if result is not None:
-        return _with_result(result, receipt.result_bytes, limits["result_bytes"])
+        end = _with_result(result, receipt.result_bytes, limits["result_bytes"])
+        lingered = end.outcome is RunOutcome.COMPLETED and receipt.ended == "result"
+        return end.model_copy(update={"message": _LINGERED}) if lingered else end
     by_limit = _by_limit(receipt, words, evidence, limits)
     if by_limit is not None:
         return by_limit
@@ -122,9 +125,10 @@ def _by_itself(receipt: Receipt, words: ScriptWords | None) -> RunEnd:
             return RunEnd(outcome=RunOutcome.FORBIDDEN_OPERATION, message="a system call that no script may make")
         return RunEnd(outcome=RunOutcome.SIGNALLED, message=f"ended by {name}")
     if receipt.kind != "program":
-        return RunEnd(outcome=RunOutcome.EARLY_EXIT, message="the process ended before evaluate_model had returned")
+        how = f"the process ended with exit code {receipt.exit_code} before evaluate_model had returned"
+        return RunEnd(outcome=RunOutcome.EARLY_EXIT, message=how)
     if receipt.exit_code == 0:
-        return RunEnd(outcome=RunOutcome.COMPLETED)
+        return RunEnd(outcome=RunOutcome.COMPLETED, message=receipt.note[:_MAX_MESSAGE])
     return RunEnd(outcome=RunOutcome.NONZERO_EXIT, message=f"exit code {receipt.exit_code}")
 
 

@@ -11,6 +11,8 @@ from sandbox.box.line_to_worker import LineToWorker
 from sandbox.box.order import Order
 from sandbox.light import deque
 
+MAX_NOTE = 500
+
 
 class GuestClaims:
     """Passes calls of the model on, one slot each, and the first result or failure. Nothing else is believed."""
@@ -28,6 +30,8 @@ class GuestClaims:
         self._has_failed = False
         self.kind: str | None = None
         """`evaluation` or `program`; None until it says so."""
+        self.note = ""
+        """Why it is no evaluation, where it seems to be one."""
         self.result_bytes = 0
         self.result_at: float | None = None
         """When it returned, by the monotonic clock; None where it has not."""
@@ -98,6 +102,8 @@ class GuestClaims:
                 self._line.say_text("ask", said.text or "")
         elif said.kind == "kind":
             self.kind = said.text
+        elif said.kind == "note":
+            self.note = (said.text or "")[:MAX_NOTE]
         elif said.kind == "result" and not decided:
             self.result_at, self.result_bytes = time.monotonic(), said.size
             self._line.say_text("result", said.text or "")

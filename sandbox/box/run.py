@@ -164,6 +164,7 @@ class Run:
             "signal": -code if code < 0 else None,
             "ended": self._ended,
             "kind": self._claims.kind,
+            "note": self._claims.note,
             "result_bytes": self._claims.result_bytes,
             "started": script.recorder.started,
             "record": script.recorder.finish(),

@@ -116,8 +116,11 @@ class Model:
         """Send a call. False where 16 are in flight and the caller does not want to wait here."""
         import json
 
+        try:
+            words = json.dumps({"messages": messages, "options": options}, allow_nan=False)[1:]
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ModelError(f"not a call that a model takes: {error}", "invalid") from None
         lock, slots = self._begin()
-        words = json.dumps({"messages": messages, "options": options}, allow_nan=False)[1:]
         if not slots.acquire(blocking=wait):
             return False
         with lock:

@@ -12,6 +12,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import traceback
     from types import CodeType, TracebackType
     from typing import Any
 
@@ -23,6 +24,23 @@ else:
 
 NAME = "script.py"
 _MAX_MESSAGE, _MAX_TRACEBACK, _MAX_PLACE = 1000, 4000, 200
+_ALIKE = ("evaluatemodel", "evalmodel", "evaluate")
+"""Names of functions by which `evaluate_model` may be meant, in small letters."""
+_INSTEAD = (
+    ("__await__", "is an `await` missing?"),
+    ("__dataclass_fields__", "`dataclasses.asdict` makes it so"),
+    ("model_dump", "`.model_dump(mode='json')` makes it so"),  # pydantic's
+    ("tolist", "`.tolist()` makes it so"),  # numpy's, and arrays
+    ("to_dict", "`.to_dict()` makes it so"),  # pandas'
+    ("isoformat", "`.isoformat()` makes it so"),
+    ("_value2member_map_", "its `.value` may be"),  # an enumeration
+    ("as_integer_ratio", "`float` makes it so"),
+    ("__fspath__", "`str` makes it so"),
+    ("decode", "`.decode()` makes it so"),
+    ("keys", "`dict` makes it so"),
+    ("__iter__", "a list is"),
+)
+"""What tells a kind of value that is not JSON, and what its author most likely meant."""
 _RESERVE = [bytearray(4 << 20)]
 """Memory for the words of a script that has used up all the rest. Never touched, so that it costs nothing before."""
 
@@ -54,12 +72,13 @@ def main() -> None:
 
 def _run(source: bytes, task: dict[str, Any]) -> None:
     code = compile(source, NAME, "exec", dont_inherit=True)
-    is_evaluation = "evaluate_model" in code.co_names
+    is_evaluation = "evaluate_model" in code.co_names and (_defines_it(source) or _binds_it(code))
     airlock_runtime.send("kind", b"evaluation" if is_evaluation else b"program")
     module = _executed(code, source, "script" if is_evaluation else "__main__")
     evaluate = module.get("evaluate_model")
     if not callable(evaluate):
         airlock_runtime.send("kind", b"program")
+        airlock_runtime.send("note", _why_none(module, evaluate, meant=is_evaluation).encode("ascii", "replace"))
         return
     airlock_runtime.send("kind", b"evaluation")
     value = evaluate(airlock_runtime.Model(task["model_id"]), **task["params"])
@@ -68,6 +87,38 @@ def _run(source: bytes, task: dict[str, Any]) -> None:
 
         value = asyncio.run(_awaited(value))
     _tell_result(value)
+
+
+def _defines_it(source: bytes) -> bool:
+    """What most scripts do, and what costs nothing to see."""
+    lines = b"\n" + source
+    return b"\ndef evaluate_model(" in lines or b"\nasync def evaluate_model(" in lines
+
+
+def _binds_it(code: CodeType) -> bool:
+    """Whether the module itself gives something the name: a method of that name, and whoever calls it, do not."""
+    from opcode import opmap
+
+    name, more = code.co_names.index("evaluate_model"), 0
+    for operation, low in zip(code.co_code[::2], code.co_code[1::2], strict=True):
+        if operation == opmap["EXTENDED_ARG"]:
+            more = (more | low) << 8
+            continue
+        if operation in {opmap["STORE_NAME"], opmap["STORE_GLOBAL"]} and more | low == name:
+            return True
+        more = 0
+    return False
+
+
+def _why_none(module: dict[Any, Any], evaluate: Any, *, meant: bool) -> str:
+    """Why a script that seems to be an evaluation has run as a program. Empty where it seems to be none."""
+    if "evaluate_model" in module:
+        return f"evaluate_model is no function but {type(evaluate).__name__[:100]!r}, and was not called"
+    if meant:
+        return "evaluate_model is not there: what stands below `if __name__ == '__main__'` was not run"
+    names = (name for name in [*module] if isinstance(name, str) and name.replace("_", "").lower() in _ALIKE)
+    name = next((name for name in names if callable(module[name])), None)
+    return f"there is {name}, but no evaluate_model: the script ran as a program" if name else ""
 
 
 class _Source:
@@ -128,15 +179,7 @@ def _unknown(value: object) -> object:
 
 def _instead_of(kind: type) -> str:
     """What an author most likely meant."""
-    if hasattr(kind, "__await__"):
-        return " (is an `await` missing?)"
-    if hasattr(kind, "__dataclass_fields__"):
-        return " (`dataclasses.asdict` makes it so)"
-    if hasattr(kind, "tolist"):
-        return " (`.tolist()` makes it so)"
-    if hasattr(kind, "isoformat"):
-        return " (`.isoformat()` makes it so)"
-    return " (a list is)" if hasattr(kind, "__next__") or issubclass(kind, (set, frozenset)) else ""
+    return next((f" ({advice})" for sign, advice in _INSTEAD if hasattr(kind, sign)), "")
 
 
 def _place_in(value: object) -> str:
@@ -174,9 +217,11 @@ def _tell_failure(error: BaseException, source: bytes) -> None:
 
     lines = source.decode("utf-8", "replace").splitlines(keepends=True)
     linecache.cache[NAME] = (len(source), None, lines, NAME)
-    told = error.with_traceback(_below_us(error.__traceback__))
+    error = error.with_traceback(_below_us(error.__traceback__))
     try:
-        trace = _plain("".join(traceback.format_exception(told, limit=-20))[-_MAX_TRACEBACK:])
+        told = traceback.TracebackException.from_exception(error, limit=-20, compact=True)
+        _leave_us_out(told)
+        trace = _plain("".join(told.format())[-_MAX_TRACEBACK:])
     except BaseException:  # noqa: BLE001 - the script's own __str__ may do anything
         trace = type(error).__name__
     message = _plain(f"{type(error).__name__}: {_words_of(error)}".removesuffix(": ")[:_MAX_MESSAGE])
@@ -196,6 +241,15 @@ def _below_us(trace: TracebackType | None) -> TracebackType | None:
     while at is not None and at.tb_frame.f_code.co_filename != NAME:
         at = at.tb_next
     return at
+
+
+def _leave_us_out(told: traceback.TracebackException) -> None:
+    """Our own lines, below which a call of the model has failed: they have no text, and say nothing."""
+    waiting = [told]
+    while waiting:
+        each = waiting.pop()
+        each.stack[:] = [frame for frame in each.stack if frame.filename != airlock_runtime.__name__]
+        waiting += filter(None, (each.__cause__, each.__context__, *(each.exceptions or ())))
 
 
 def _words_of(error: BaseException) -> str:

@@ -84,3 +84,37 @@ async def test_a_call_that_is_none_is_invalid_and_asks_nobody(bench: Bench) -> N
 
     assert report.result == ["invalid", NO_CALL]
     assert bench.asked == []
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("generate('x', foo=object())", "Object of type object is not JSON serializable"),
+        ("generate(b'x')", "Object of type bytes is not JSON serializable"),
+        ("generate('x', temperature=float('nan'))", "Out of range float values are not JSON compliant"),
+    ],
+)
+async def test_a_call_that_is_not_json_is_invalid_too(bench: Bench, call: str, words: str) -> None:
+    report = await bench.run(f"def evaluate_model(model):\n    return model.{call}")
+
+    assert report.outcome is RunOutcome.EXCEPTION
+    assert report.message.startswith(f"ModelError: not a call that a model takes: {words}")
+    assert bench.asked == []
+
+
+async def test_a_failed_call_is_told_with_the_script_s_lines_alone(bench: Bench) -> None:
+    async def refuse(request: ModelRequest) -> ModelAnswer:
+        return ModelAnswer(call=request.call, error=ModelErrorKind.TIMEOUT, message="not today")
+
+    bench.answer = refuse  # type: ignore[method-assign]
+    report = await bench.run(
+        "def ask(model):\n"
+        "    try: model.generate('x')\n"
+        "    except Exception as error: raise RuntimeError('no answer') from error\n"
+        "def evaluate_model(model):\n"
+        "    ask(model)"
+    )
+
+    lines = [line for line in report.traceback.splitlines() if line.startswith("  File ")]
+    assert [line.split(", line ")[0] for line in lines] == ['  File "script.py"'] * 3
+    assert "airlock_runtime.ModelError: not today" in report.traceback

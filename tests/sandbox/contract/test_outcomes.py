@@ -106,6 +106,12 @@ async def test_an_exception_without_words_is_told_by_its_name(bench: Bench, erro
             "coroutine is not JSON serializable (is an `await` missing?), at ['reply']",
         ),
         ("(n for n in range(3))", "Object of type generator is not JSON serializable (a list is)"),
+        ("{'k': {}.keys()}", "Object of type dict_keys is not JSON serializable (a list is), at ['k']"),
+        (
+            "[__import__('decimal').Decimal(1)]",
+            "Object of type Decimal is not JSON serializable (`float` makes it so), at [0]",
+        ),
+        ("b'raw'", "Object of type bytes is not JSON serializable (`.decode()` makes it so)"),
         ("{'l': (lambda a: a.append(a) or a)([])}", "Circular reference detected, at ['l'][0]"),
     ],
 )
@@ -115,6 +121,60 @@ async def test_what_is_not_json_is_told_with_its_place(bench: Bench, value: str,
     assert report.outcome is RunOutcome.INVALID_RESULT
     assert report.message.startswith("evaluate_model returned something that is not JSON: ")
     assert report.message.replace("compliant: nan", "compliant").endswith(words)  # Python 3.12 tells the value too
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("def evaluateModel(model):\n    return 1", "there is evaluateModel, but no evaluate_model"),
+        ("evaluate_model = {'score': 1}", "evaluate_model is no function but 'dict'"),
+        (
+            "if __name__ == '__main__':\n    def evaluate_model(model):\n        return 1",
+            "what stands below `if __name__ == '__main__'` was not run",
+        ),
+    ],
+)
+async def test_a_program_that_seems_to_be_an_evaluation_is_told_why_it_is_none(
+    bench: Bench, script: str, words: str
+) -> None:
+    report = await bench.run(script)
+
+    assert (report.outcome, report.has_result) == (RunOutcome.COMPLETED, False)
+    assert words in report.message
+
+
+async def test_a_program_that_calls_a_method_of_that_name_is_a_program(bench: Bench) -> None:
+    names = "".join(f"name_{number} = {number}\n" for number in range(300))  # more than an argument of one byte counts
+    method = "class Bench:\n    def evaluate_model(self):\n        print('called as', __name__)\n"
+
+    report = await bench.run(f"{names}{method}if __name__ == '__main__':\n    Bench().evaluate_model()")
+
+    assert (report.outcome, report.message) == (RunOutcome.COMPLETED, "")
+    assert bench.printed == "called as __main__"
+
+
+async def test_an_evaluation_among_many_names_is_one(bench: Bench) -> None:
+    names = "".join(f"name_{number} = {number}\n" for number in range(300))
+
+    report = await bench.run(f"{names}{EVALUATE}return __name__\nif __name__ == '__main__':\n    1 / 0")
+
+    assert (report.outcome, report.result) == (RunOutcome.COMPLETED, "script")
+
+
+async def test_an_early_exit_is_told_with_its_code(bench: Bench) -> None:
+    report = await bench.run(EVALUATE + "import sys; sys.exit(3)")
+
+    assert report.outcome is RunOutcome.EARLY_EXIT
+    assert report.message == "the process ended with exit code 3 before evaluate_model had returned"
+
+
+async def test_a_thread_that_outlives_the_result_is_said_to_have_been_killed(bench: Bench) -> None:
+    report = await bench.run(
+        "import threading, time\n" + EVALUATE + "threading.Thread(target=time.sleep, args=(60,)).start()\n    return 1"
+    )
+
+    assert (report.outcome, report.result) == (RunOutcome.COMPLETED, 1)
+    assert "was still running after its result" in report.message
 
 
 async def test_a_hostile_result_is_not_walked_without_end(bench: Bench) -> None:
