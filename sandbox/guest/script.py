@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import marshal
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -23,7 +24,7 @@ else:
     import airlock_runtime
 
 NAME = "script.py"
-_MAX_MESSAGE, _MAX_TRACEBACK, _MAX_PLACE = 1000, 4000, 200
+_MAX_MESSAGE, _MAX_TRACEBACK, _MAX_PLACE, _MAX_NAME = 1000, 4000, 200, 100
 _ALIKE = ("evaluatemodel", "evalmodel", "evaluate")
 """Names of functions by which `evaluate_model` may be meant, in small letters."""
 _INSTEAD = (
@@ -43,6 +44,10 @@ _INSTEAD = (
 """What tells a kind of value that is not JSON, and what its author most likely meant."""
 _RESERVE = [bytearray(4 << 20)]
 """Memory for the words of a script that has used up all the rest. Never touched, so that it costs nothing before."""
+_SPARE_DESCRIPTORS = 4
+_RECURSION = sys.getrecursionlimit()
+_name_of = type.__dict__["__name__"].__get__
+"""A class may say of itself what it likes, or fail to: this is the name that it was made with."""
 
 
 def main() -> None:
@@ -66,6 +71,7 @@ def main() -> None:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever reaches the top of a script is told
         _RESERVE.clear()
+        _make_room()
         _tell_failure(error, source)
         raise SystemExit(1) from None
 
@@ -86,7 +92,22 @@ def _run(source: bytes, task: dict[str, Any]) -> None:
         import asyncio
 
         value = asyncio.run(_awaited(value))
+    _make_room()
     _tell_result(value)
+
+
+def _make_room() -> None:
+    """The script is over: give its end what it may have used up or changed. Modules are files, and results nest."""
+    sys.setrecursionlimit(_RECURSION)
+    spare: list[int] = []
+    try:
+        while len(spare) < _SPARE_DESCRIPTORS:
+            spare.append(os.dup(airlock_runtime.CHANNEL))
+    except OSError:
+        os.closerange(airlock_runtime.CHANNEL + 1, os.sysconf("SC_OPEN_MAX"))
+    else:
+        for each in spare:
+            os.close(each)
 
 
 def _defines_it(source: bytes) -> bool:
@@ -213,19 +234,13 @@ def _fits(value: object) -> bool:
 
 def _tell_failure(error: BaseException, source: bytes) -> None:
     import linecache
-    import traceback
 
+    name = _name_of(type(error))[:_MAX_NAME]
     lines = source.decode("utf-8", "replace").splitlines(keepends=True)
     linecache.cache[NAME] = (len(source), None, lines, NAME)
-    error = error.with_traceback(_below_us(error.__traceback__))
-    try:
-        told = traceback.TracebackException.from_exception(error, limit=-20, compact=True)
-        _leave_us_out(told)
-        trace = _plain("".join(told.format())[-_MAX_TRACEBACK:])
-    except BaseException:  # noqa: BLE001 - the script's own __str__ may do anything
-        trace = type(error).__name__
-    message = _plain(f"{type(error).__name__}: {_words_of(error)}".removesuffix(": ")[:_MAX_MESSAGE])
-    words = {"type": type(error).__name__[:100], "errno": _number_of(error), "message": message}
+    number, trace = _number_and_trace_of(error, name)
+    message = _plain(f"{name}: {_words_of(error)}".removesuffix(": ")[:_MAX_MESSAGE])
+    words = {"type": name, "errno": number, "message": message}
     airlock_runtime.send("failed", _as_json({**words, "traceback": trace}).encode("ascii"))
     sys.stderr.write(trace)
 
@@ -243,6 +258,21 @@ def _below_us(trace: TracebackType | None) -> TracebackType | None:
     return at
 
 
+def _number_and_trace_of(error: BaseException, name: str) -> tuple[int | None, str]:
+    import traceback
+
+    number = None
+    try:
+        claimed = getattr(error, "errno", None) if issubclass(type(error), OSError) else None
+        number = claimed if type(claimed) is int else None
+        below = error.with_traceback(_below_us(error.__traceback__))
+        told = traceback.TracebackException.from_exception(below, limit=-20, compact=True)
+        _leave_us_out(told)
+        return number, _plain("".join(told.format())[-_MAX_TRACEBACK:])
+    except BaseException:  # noqa: BLE001 - what is the script's own in it may do anything
+        return number, _plain(name)
+
+
 def _leave_us_out(told: traceback.TracebackException) -> None:
     """Our own lines, below which a call of the model has failed: they have no text, and say nothing."""
     waiting = [told]
@@ -254,14 +284,9 @@ def _leave_us_out(told: traceback.TracebackException) -> None:
 
 def _words_of(error: BaseException) -> str:
     try:
-        return str(error)
+        return str.__str__(str(error))  # a kind of text of its own could do anything later
     except BaseException:  # noqa: BLE001 - the script's own __str__ may do anything
         return "(an error without words)"
-
-
-def _number_of(error: BaseException) -> int | None:
-    number = error.errno if isinstance(error, OSError) else None
-    return number if isinstance(number, int) else None
 
 
 if __name__ == "airlock_script":
