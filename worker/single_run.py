@@ -71,6 +71,7 @@ async def _performed(request: RunRequest) -> int:
 
     async def answer(asked: ModelRequest) -> ModelAnswer:
         watch.hear("its prompts", "".join(message.content for message in asked.messages))
+        watch.hear("its model calls", asked.model_dump_json())
         return await model.answer(asked)
 
     report = await sandbox.run(request, answer=answer, watch=see, stop=asyncio.Event())

@@ -7,7 +7,9 @@ import codecs
 import re
 from collections.abc import Iterable
 from functools import cached_property
+from itertools import pairwise
 
+from detection.behaviour.wrappings import unwrapped
 from domain.decoys import Decoys
 
 GRAM = 12
@@ -37,7 +39,18 @@ class DecoySearch:
         folded = piece.lower()
         text = self._ends.get(where, "") + _SEPARATORS.sub("", folded)
         self._ends[where] = text[1 - FRAGMENT :]
-        return self._has_gram(text) or any(self._has_gram(view) for view in _decoded(folded))
+        if self._has_gram(text) or any(self._has_gram(view) for view in _decoded(folded)):
+            return True
+        return any(self._is_in(data) for data in unwrapped(piece))
+
+    def _is_in(self, data: bytes) -> bool:
+        """Whether a decoy is in what was wrapped in some code, as it is, or with each byte changed by the same mask."""
+        return self._has_gram(_SEPARATORS.sub("", data.decode("latin-1").lower())) or self._has_masked(data)
+
+    def _has_masked(self, data: bytes) -> bool:
+        """A mask is not in what one byte differs from the next by."""
+        changes = _changes(data)
+        return any(changes[at : at + GRAM] in self._masked_grams for at in range(0, len(changes) - GRAM + 1, _STRIDE))
 
     def _has_gram(self, text: str) -> bool:
         grams = self._grams
@@ -51,6 +64,15 @@ class DecoySearch:
     def _grams(self) -> frozenset[str]:
         disguises = (_SEPARATORS.sub("", each.lower()) for secret in self._secrets for each in _disguises(secret))
         return frozenset(each[at : at + GRAM] for each in disguises for at in range(len(each) - GRAM + 1))
+
+    @cached_property
+    def _masked_grams(self) -> frozenset[bytes]:
+        steps = [_changes(secret.encode("ascii")) for secret in self._secrets]
+        return frozenset(each[at : at + GRAM] for each in steps for at in range(len(each) - GRAM + 1))
+
+
+def _changes(data: bytes) -> bytes:
+    return bytes(one ^ next_one for one, next_one in pairwise(data))
 
 
 def _disguises(secret: str) -> Iterable[str]:
