@@ -168,13 +168,12 @@ class LocalSandbox(ABC):
         order = self._order(environment, request, box, plan)
         launched = box.launched = await self._machine.launch(plan, box.uid)
         self._markers.write(marker_of(request.run_id, box))
-        if self._markers.kill_ordered(request.run_id):
+        launched.send(pack)  # our own code alone: it is loaded while the run is put into its group
+        if not await self._joined(request.run_id, box):
             return self._report(request, box, None, Evidence())
-        box.join(launched)
         conversation = Conversation(
             order, partial(self._isolation, box), send=launched.send, answer=answer, watch=watch
         )
-        launched.send(pack)
         conversation.begin()
         try:
             evidence = await converse(launched, conversation, request.timeout_seconds, stop)
@@ -184,6 +183,16 @@ class LocalSandbox(ABC):
         if conversation.began is None and not evidence.stopped and not self._markers.kill_ordered(request.run_id):
             raise SandboxUnavailable("the sandbox ended before the script could begin", launched.complaint)
         return self._report(request, box, conversation, evidence)
+
+    async def _joined(self, run_id: str, box: Box) -> bool:
+        """Whether the run is in its group; not where somebody has ordered its end. Raises SandboxUnavailable."""
+        assert box.launched is not None
+        try:
+            await box.join(box.launched)
+        except SandboxUnavailable:
+            if not self._markers.kill_ordered(run_id):
+                raise
+        return not self._markers.kill_ordered(run_id)
 
     def _order(self, environment: Environment, request: RunRequest, box: Box, plan: LaunchPlan) -> Order:
         limits = request.limits

@@ -11,6 +11,7 @@ from sandbox.local.cgroups import RunCgroup
 from sandbox.local.launched import Launched
 from sandbox.local.markers import RunMarker, started_at, this_process
 from sandbox.local.scratch import remove_tree
+from sandbox.to_its_end import to_its_end
 
 
 @dataclass
@@ -24,16 +25,23 @@ class Box:
 
     async def clear(self) -> bool:
         """Remove its group and its scratch directory, whose processes are dead. Whether both are gone."""
-        gone = self.cgroup is None or await asyncio.to_thread(self.cgroup.remove)
+        return await asyncio.to_thread(self._cleared)
+
+    def _cleared(self) -> bool:
+        gone = self.cgroup is None or self.cgroup.remove()
         if self.scratch is not None:
-            await asyncio.to_thread(remove_tree, self.scratch)
+            remove_tree(self.scratch)
         return gone
 
-    def join(self, launched: Launched) -> None:
-        """Put the run into its group, before it is told what to do. Raises SandboxUnavailable."""
+    async def join(self, launched: Launched) -> None:
+        """Put the run into its group, before it is told what to do. Raises SandboxUnavailable.
+
+        The kernel waits for all processors before it moves a process, which takes about as long as an interpreter's
+        start: whoever waits here lets others go on meanwhile.
+        """
         try:
             if self.cgroup is not None:
-                self.cgroup.add(launched.runner)
+                await to_its_end(asyncio.to_thread(self.cgroup.add, launched.runner))
         except OSError as error:
             words = f"the run could not be put into its control group: {error.strerror}"
             raise SandboxUnavailable(words) from error
