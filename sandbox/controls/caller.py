@@ -48,7 +48,7 @@ class Caller:
         if text == UNREADABLE:
             return text
         start = "" if text.startswith("/") else self._directory(directory)
-        return led_to(f"{start}/{text}" if start else text, own, self._detour, whole=whole)
+        return led_to(text, own, self._detour, start=start, whole=whole)
 
     def link_at(self, address: int, link: str, own: tuple[str, ...] = ()) -> str:
         """The same for the text of a symbolic link, which starts from where the link is."""

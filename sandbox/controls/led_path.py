@@ -17,16 +17,22 @@ _MOST_PARTS = 512
 """Of one path, looked at for links: honest ones are shorter, and a script should not keep its runner busy."""
 
 
-def led_to(path: str, own: tuple[str, ...], detour: Callable[[str], str], *, whole: bool = True) -> str:
+def led_to(
+    path: str, own: tuple[str, ...], detour: Callable[[str], str], *, start: str = "", whole: bool = True
+) -> str:
     """The same path as text that can be told on, without links; the last part is looked at only if `whole`.
 
+    `start` is the directory that it starts from, as the kernel calls it: without links already, however deep it is.
     `own` are the directories below which a script can make links, each with a slash at its end. `detour` says where a
     path below /proc or /dev leads, empty where it is no link of its caller's. All other links are the machine's.
     """
-    plain = os.path.normpath(path)
+    joined = f"{start}/{path}" if start else path
+    plain = os.path.normpath(joined)
     plain = plain[1:] if plain.startswith("//") else plain
     led = plain.startswith(own) or plain.startswith(_WITH_DETOURS) or ".." in path
-    return tellable(_followed(path, own, detour, whole=whole) if led and path.startswith("/") else plain)
+    if not (led and joined.startswith("/")):
+        return tellable(plain)
+    return tellable(_followed(path, start.rstrip("/"), own, detour, whole=whole))
 
 
 def link_text(path: str) -> str:
@@ -42,9 +48,9 @@ def tellable(path: str) -> str:
     return path if path.isascii() else path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _followed(path: str, own: tuple[str, ...], detour: Callable[[str], str], *, whole: bool) -> str:
+def _followed(path: str, start: str, own: tuple[str, ...], detour: Callable[[str], str], *, whole: bool) -> str:
     """Part by part, because `..` behind a link goes up from where that leads."""
-    at, parts, links, looked = "", path.split("/")[::-1], 0, 0
+    at, parts, links, looked = start, path.split("/")[::-1], 0, 0
     while parts:
         part = parts.pop()
         if part in {"", "."}:
