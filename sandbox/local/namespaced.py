@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,12 +38,16 @@ class NamespacedSandbox(LocalSandbox):
     """Every run sees the system and its environment read-only, scratch space in memory, and no network at all."""
 
     _looked_at = float("-inf")
+    _found = ""
+    """The launcher, once it has been found."""
 
     def _place(self, request: RunRequest, uid: int | None) -> None:  # noqa: ARG002
         return None
 
     def _launcher(self) -> str:
-        return self._reachable(Path(launcher_path()), "launcher")
+        if not os.access(self._found, os.X_OK):
+            self._found = self._reachable(Path(launcher_path()), "launcher")
+        return self._found
 
     def _reachable(self, program: Path, name: str) -> str:
         """A program where the users of runs can execute it. Raises SandboxUnavailable."""

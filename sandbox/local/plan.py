@@ -15,5 +15,7 @@ class LaunchPlan:
     """The command says over `{info}` which process is the runner; otherwise it is the runner itself."""
     gated: bool = False
     """The command waits at `{gate}` until it has been put into its group: what it starts then is in the group too."""
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    """All that the command finds in its environment."""
     documents: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     """What the command reads from descriptors, by the words that stand for them: small enough for a pipe."""
