@@ -41,6 +41,7 @@ _PROFILES = ("profiles/syscalls.txt", "profiles/x86_64.txt")
 _GUEST = {
     "airlock_runtime": "guest/airlock_runtime.py",
     "airlock_one_process": "guest/one_process.py",
+    "airlock_leaving": "guest/leaving.py",
     "airlock_script": "guest/script.py",
 }
 _LOADER = """

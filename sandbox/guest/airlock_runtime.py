@@ -14,6 +14,8 @@ __all__ = ["BudgetExceeded", "ModelError"]
 
 CHANNEL = 3
 """The descriptor that leads to the runner."""
+LISTENING: list[threading.Thread] = []
+"""Threads of ours: nobody has to wait for them."""
 _MAX_PARALLEL = 16
 _NO_ANSWER = "the model call has no answer"
 
@@ -135,7 +137,9 @@ class Model:
             import threading
 
             self._lock, self._slots = threading.Lock(), threading.BoundedSemaphore(_MAX_PARALLEL)
-            threading.Thread(target=self._listen, daemon=True, name="airlock-model").start()
+            listening = threading.Thread(target=self._listen, daemon=True, name="airlock-model")
+            listening.start()
+            LISTENING.append(listening)
         return self._lock, self._slots
 
     def _listen(self) -> None:

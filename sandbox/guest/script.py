@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sandbox.guest import airlock_runtime
+    from sandbox.guest import leaving as airlock_leaving
     from sandbox.guest import one_process as airlock_one_process
 else:
+    import airlock_leaving
     import airlock_one_process
     import airlock_runtime
 
@@ -42,12 +44,14 @@ _INSTEAD = (
     ("__iter__", "a list is"),
 )
 """What tells a kind of value that is not JSON, and what its author most likely meant."""
-_RESERVE = [bytearray(4 << 20)]
+_RESERVE = [bytes(4 << 20)]
 """Memory for the words of a script that has used up all the rest. Never touched, so that it costs nothing before."""
 _SPARE_DESCRIPTORS = 4
 _RECURSION = sys.getrecursionlimit()
 _name_of = type.__dict__["__name__"].__get__
 """A class may say of itself what it likes, or fail to: this is the name that it was made with."""
+_NAMES: list[dict[str, Any]] = []
+"""Those of the script, as soon as it has any."""
 
 
 def main() -> None:
@@ -65,15 +69,22 @@ def main() -> None:
         import random
 
         random.seed(task["seed"])
+    status = _status_of(source, task)
+    airlock_leaving.leave(status, _NAMES)
+
+
+def _status_of(source: bytes, task: dict[str, Any]) -> int:
+    """Run it to its end, and say what a process that ends so exits with."""
     try:
         _run(source, task)
-    except SystemExit:
-        raise
+    except SystemExit as leaving:
+        return airlock_leaving.status_of(leaving.code)
     except BaseException as error:  # noqa: BLE001 - whatever reaches the top of a script is told
         _RESERVE.clear()
         _make_room()
         _tell_failure(error, source)
-        raise SystemExit(1) from None
+        return 1
+    return 0
 
 
 def _run(source: bytes, task: dict[str, Any]) -> None:
@@ -162,6 +173,7 @@ def _executed(code: CodeType, source: bytes, name: str) -> dict[str, Any]:
     module.__loader__ = _Source(source)  # type: ignore[assignment]
     module.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = sys.modules[name] = module
+    _NAMES.append(module.__dict__)
     exec(code, module.__dict__)  # noqa: S102 - this is what a sandbox is for
     return module.__dict__
 
