@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from domain.environments import Environment
 from domain.runs import Backend, RunRequest
-from sandbox.code_pack import BOOT, INTERPRETER_FLAGS
+from sandbox.box.script_environment import at_start
+from sandbox.code_pack import BOOT, SCRIPT_FLAGS
 from sandbox.controls.wall_spec import WallSpec
 from sandbox.local.box import Box
 from sandbox.local.namespaced import NAMESPACES, SCRATCH, NamespacedSandbox, launcher_path, system_mounts
@@ -28,7 +29,8 @@ class BubblewrapSandbox(NamespacedSandbox):
             "--size", str(request.limits.disk_bytes), "--tmpfs", SCRATCH,
             *(part for root in beyond_system(environment.roots) for part in ("--ro-bind", root, root)),
             "--remount-ro", "/", "--chdir", "/",
-            environment.python, *INTERPRETER_FLAGS, "-c", BOOT,
+            *(part for each in at_start(request.seed).items() for part in ("--setenv", *each)),
+            environment.python, *SCRIPT_FLAGS, "-c", BOOT,
         )  # fmt: skip
         return LaunchPlan(command, tells_child=True)
 

@@ -14,7 +14,8 @@ from typing import Any
 from domain.errors import EnvironmentUnavailable
 
 BOOT = (
-    "import os,marshal\n"
+    "import gc,os,marshal,sys\n"
+    "gc.freeze()\n"
     "def r(n):\n"
     " b=b''\n"
     " while len(b)<n:\n"
@@ -24,9 +25,21 @@ BOOT = (
     " return b\n"
     "p=marshal.loads(r(int(r(10))))\n"
     "exec(p[0],{'PACK':p,'__name__':'airlock_pack'})\n"
+    "p=p[3][10:];gc.collect();gc.unfreeze();del sys.modules['gc'],gc\n"
+    "for n,c in marshal.loads(p):\n"
+    " p=m=sys.modules[n]=type(sys)(n);exec(c,m.__dict__)\n"
 )
-"""What the interpreter of a run is started with; the pack follows on its standard input."""
+"""What the interpreter of a run is started with; the pack follows on its standard input.
+
+Behind `exec` only the process goes on that stays to be the script's: of the runner nothing is left in its memory. What
+was there before the runner is not looked through for that, or it would have to be copied.
+"""
 INTERPRETER_FLAGS = ("-I", "-S", "-X", "frozen_modules=on")
+"""Of a runner that starts another interpreter for the script."""
+SCRIPT_FLAGS = ("-P", "-s", "-S")
+"""Of an interpreter for scripts. It believes its environment, which has to be wholly ours."""
+GUARDED = "guarded"
+"""Said behind BOOT to a runner that a second process has to outlive, because no namespace ends what it leaves."""
 
 _ROOT = Path(__file__).parent
 _BOX = (
@@ -46,6 +59,7 @@ _GUEST = {
 }
 _LOADER = """
 import sys, marshal
+before = set(sys.modules)
 class Loader:
     def __init__(self, modules, data):
         self.modules, self.data = modules, data
@@ -59,13 +73,17 @@ class Loader:
     def create_module(self, spec):
         return None
     def exec_module(self, module):
-        exec(self.modules[module.__name__][1], module.__dict__)
+        exec(marshal.loads(self.modules[module.__name__][1]), module.__dict__)
     def get_data(self, path):
         return self.data[path[path.rindex("sandbox/"):]]
 sys.meta_path.insert(0, Loader(PACK[1], PACK[2]))
 import sandbox.runner
-sandbox.runner.main(PACK[3])
+sandbox.runner.main(PACK[3], guarded="guarded" in sys.argv)
+del sys.meta_path[0]
+for name in set(sys.modules) - before:
+    del sys.modules[name]
 """
+"""Comes to its last lines in the script's process alone, which then has the modules of a fresh interpreter."""
 _COMPILER = """
 import sys, marshal
 loader, modules, data, guest = marshal.loads(sys.stdin.buffer.read())
@@ -74,7 +92,7 @@ def code(source, name):
 guest = marshal.dumps([(name, code(source, name)) for name, source in guest])
 pack = (
     code(loader, "airlock_pack"),
-    {name: (package, code(source, name)) for name, package, source in modules},
+    {name: (package, marshal.dumps(code(source, name))) for name, package, source in modules},
     data,
     b"%010d%s" % (len(guest), guest),
 )

@@ -43,6 +43,7 @@ class GvisorSandbox(NamespacedSandbox):
     room_tasks = 512
     """Each process and thread of a script has threads of the kernel's behind it."""
     runner_counts = True
+    stays = False
 
     def _plan(self, environment: Environment, request: RunRequest, box: Box) -> LaunchPlan:  # noqa: ARG002
         kernel, roots = self._kernel(), beyond_system(environment.roots)

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from domain.environments import Environment
 from domain.runs import Backend, RunRequest
-from sandbox.code_pack import BOOT, INTERPRETER_FLAGS
+from sandbox.box.script_environment import at_start
+from sandbox.code_pack import BOOT, GUARDED, SCRIPT_FLAGS
 from sandbox.controls.wall_spec import WallSpec
 from sandbox.local.backend import LocalSandbox
 from sandbox.local.box import Box
@@ -26,7 +27,8 @@ class LandlockSandbox(LocalSandbox):
     backend = Backend.LANDLOCK
 
     def _plan(self, environment: Environment, request: RunRequest, box: Box) -> LaunchPlan:  # noqa: ARG002
-        return LaunchPlan((environment.python, *INTERPRETER_FLAGS, "-c", BOOT))
+        command = (environment.python, *SCRIPT_FLAGS, "-c", BOOT, GUARDED)
+        return LaunchPlan(command, environment=at_start(request.seed))
 
     def _wall(self, environment: Environment, request: RunRequest, box: Box) -> WallSpec:
         wall = wall_for(self._required(box), environment, request, box, str(box.scratch))

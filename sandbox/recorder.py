@@ -17,7 +17,9 @@ from sandbox.controls.wall_spec import WallSpec
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from sandbox.controls.call_rules import CallRule
 
 MAX_KEPT = 1000
 """Different attempts of one run. More are dropped, and a trial with dropped attempts is inconclusive."""
@@ -29,38 +31,25 @@ AttemptKey = tuple[str, str, bool]
 """Kind, target, allowed."""
 
 
-class NoRecorder:
-    """Stands where a box has a kernel of its own, which tells nobody of calls: such a run has no record."""
-
-    started = False
-
-    def fileno(self) -> int:
-        """Nothing that could be polled."""
-        return -1
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def serve_one(self) -> None:
-        """Nobody asks."""
-
-    def finish(self) -> dict[str, int]:
-        """No sums, and never complete."""
-        return {"complete": 0}
-
-
 class Recorder:
     """Serves one script's listener. `tell` gets each new attempt as {kind, target, allowed, at_ms, count}.
 
-    Until the interpreter's execve whatever is asked comes from our own code: it is answered alike and not recorded.
+    Until it begins, at the latest with an execve of the script's process, whatever is asked comes from our own code: it
+    is answered alike and not recorded.
     """
 
     def __init__(
-        self, listener_fd: int, script_pid: int, spec: WallSpec, tell: Callable[[dict[str, object]], None]
+        self,
+        listener_fd: int,
+        script_pid: int,
+        spec: WallSpec,
+        tell: Callable[[dict[str, object]], None],
+        rules: Mapping[int, CallRule] | None = None,
     ) -> None:
+        """`rules` are those of the filter; None where nobody has read them yet."""
         self._listener = listener_fd
         notifications.step_with_callers(listener_fd)
-        self._rules = read_call_rules(recorded=spec.recorded)
+        self._rules = rules or read_call_rules(recorded=spec.recorded)
         self._judge = Judge(script_pid, spec, landlock_truncates=landlock.interface_version() >= landlock.TRUNCATES)
         self._tell = tell
         self._started_at = 0.0
@@ -83,8 +72,13 @@ class Recorder:
 
     @property
     def started(self) -> bool:
-        """Whether the script's interpreter has been started."""
+        """Whether what runs behind the wall is the script."""
         return self._judge.started
+
+    def begin(self) -> None:
+        """From here on it is the script that runs, and nothing may be executed any more."""
+        self._judge.started = True
+        self._started_at = time.monotonic()
 
     def serve_one(self) -> None:
         """Answer one call. Blocks where none waits, so poll first. Raises OSError where the listener is broken."""

@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 
 from sandbox.box.process_tree import Reaper
-from sandbox.controls.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
+from sandbox.controls.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
 from sandbox.light import signal
 
 
 def stand_guard() -> None:
     """Fork: the child goes on as the runner, and this process ends whatever a runner that dies leaves behind."""
     guard = os.getpid()
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     runner = os.fork()
     if runner == 0:
-        prctl(PR_SET_CHILD_SUBREAPER, 1)
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != guard:
             os._exit(1)
         return
+    prctl(PR_SET_DUMPABLE, 0)
     for each in (0, 1):
         os.close(each)
     signal.signal(signal.SIGTERM, lambda _number, _frame: _pass_on(runner))

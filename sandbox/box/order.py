@@ -25,7 +25,8 @@ class Order:
     resident_bytes memory of all its processes, watched by the runner; None where a cgroup does it
     tasks          processes and threads of the script together, watched by the runner; None where others do it
     scratch_bytes  size of all its files, watched by the runner; None where the file system does it
-    guarded        whether a second process has to outlive the runner, because no namespace ends what it leaves
+    stays          whether the runner was started as the interpreter that a script gets, by its options and environment:
+                   then the script's process stays what it is, and no program is executed at all
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Order:
         resident_bytes: int | None = None,
         tasks: int | None = None,
         scratch_bytes: int | None = None,
-        guarded: bool = False,
+        stays: bool = False,
     ) -> None:
         self.key = key
         self.script = script
@@ -63,7 +64,7 @@ class Order:
         self.resident_bytes = resident_bytes
         self.tasks = tasks
         self.scratch_bytes = scratch_bytes
-        self.guarded = guarded
+        self.stays = stays
 
     def to_json(self) -> dict[str, Any]:
         """The order as plain JSON values."""

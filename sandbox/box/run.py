@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 import select
 import time
@@ -14,7 +15,7 @@ from sandbox.box.order import Order
 from sandbox.box.output_pipes import OutputPipes
 from sandbox.box.process_tree import Reaper
 from sandbox.box.scratch_size import is_full
-from sandbox.box.script_process import ScriptProcess, guest_task
+from sandbox.box.script_process import ScriptProcess
 from sandbox.box.waking import woken
 
 END_WITHIN = 1.0
@@ -24,17 +25,19 @@ END_WITHIN = 1.0
 class Run:
     """The script is walled in from the beginning, and waits until it is let go."""
 
-    def __init__(self, order: Order, line: LineToWorker, guest: bytes) -> None:
+    def __init__(self, order: Order, line: LineToWorker, guest: bytes, script: ScriptProcess) -> None:
+        """Raises Refused where the wall does not come up."""
         self._order = order
         self._line = line
         self._reaper = Reaper()
         self._ended = ""
         """Why the run was ended from here; empty where the script ended by itself."""
-        self._script = ScriptProcess(order, lambda attempt: line.say("tried", attempt))
-        self._output = OutputPipes(self._script.out, self._script.err, order.output_bytes, line)
-        self._claims = GuestClaims(self._script.guest.fileno(), order, line)
+        self._script = script
+        script.listen(lambda attempt: line.say("tried", attempt))
+        self._output = OutputPipes(script.out, script.err, order.output_bytes, line)
+        self._claims = GuestClaims(script.guest, order, line)
         self._limits = LimitWatch(order)
-        self._first_words = guest
+        self._first_words = b"" if order.stays else guest
         self._began_at = self._deadline = 0.0
 
     def prove(self) -> None:
@@ -44,21 +47,30 @@ class Run:
         self._line.say("began", {"checks": checks, "details": details, "environment_digest": digest})
 
     def wait_for_worker(self) -> None:
-        """Until the worker says something, or for a second. The child waits for us, and makes no calls."""
+        """Until the worker says something, or for a second. The child waits for us as soon as it has put all away."""
         poll = select.poll()
         poll.register(0, select.POLLIN)
         if self._line.to_write:
             poll.register(1, select.POLLOUT)
-        poll.poll(1000)
+        recorder = self._script.recorder
+        if recorder.fileno() >= 0:
+            poll.register(recorder, select.POLLIN)
+        ready = dict(poll.poll(1000))
+        if ready.get(recorder.fileno(), 0) & select.POLLIN:
+            recorder.serve_one()
         self._line.write()
 
     def go(self) -> None:
         """Let the script start."""
         self._script.start()
-        self._claims.tell(self._first_words, guest_task(self._order), self._order.script.encode("latin-1"))
+        self._claims.tell(self._first_words, self._task(), self._order.script.encode("latin-1"))
         self._began_at = time.monotonic()
         self._deadline = self._began_at + self._order.timeout
         self._limits.begin()
+
+    def _task(self) -> bytes:
+        """What the guest is told: by marshal, since it is the same interpreter, and loads nothing for it."""
+        return marshal.dumps({**self._order.task, "paths": site_directories(self._order.python)})
 
     def serve(self) -> None:
         """Until the script has ended, for whatever reason, and everything that it started with it."""

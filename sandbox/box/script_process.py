@@ -1,42 +1,24 @@
-"""The script's process: forked from the runner, walled in, checked, and only then an interpreter of its own."""
+"""The script's process as its runner sees it: forked, walled in, checked, and only then let go."""
 
 from __future__ import annotations
 
-import fcntl
-import marshal
 import os
 import select
 
-from sandbox.box.environment_digest import site_directories
-from sandbox.box.home import home_below, lay_out, work_below
 from sandbox.box.order import Order
-from sandbox.controls.inner_wall import NO_LISTENER, ControlUnavailable, Start, observe, raise_wall
-from sandbox.controls.kernel import PR_SET_PDEATHSIG, prctl
-from sandbox.controls.wall_spec import WallSpec
-from sandbox.light import dumps, loads, received_with_descriptors, signal, socket
-from sandbox.recorder import NoRecorder, Recorder
+from sandbox.box.script_child import become_the_script, told_to_child
+from sandbox.box.script_environment import environment_of
+from sandbox.controls.inner_wall import NO_LISTENER
+from sandbox.light import loads, received_with_descriptors, socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sandbox.recorder import Recorder
+
 CHECKED_WITHIN = 20.0
 """Seconds, on a busy machine: a wall that is not up by then is not coming."""
-_ABOVE = 8
-"""Descriptors are moved here before they get the numbers that the script sees."""
-_GUEST_BOOT = (
-    "import os,marshal,sys\n"
-    "def r(n):\n"
-    " b=b''\n"
-    " while len(b)<n:\n"
-    "  c=os.read(3,n-len(b))\n"
-    "  if not c:os._exit(1)\n"
-    "  b+=c\n"
-    " return b\n"
-    "for n,c in marshal.loads(r(int(r(10)))):\n"
-    " m=sys.modules[n]=type(sys)(n);exec(c,m.__dict__)\n"
-)
-"""Reads its modules from the channel, so that a script finds no file of ours."""
 
 
 class Refused(Exception):
@@ -49,60 +31,96 @@ class Refused(Exception):
         self.details = details
 
 
-class ScriptProcess:
-    """A forked child behind its wall. It waits for `start`; `close` what is left of it here."""
+def forked() -> ScriptProcess | None:
+    """Fork the process that becomes the script, before there is anything that a script may not have.
 
-    def __init__(self, order: Order, tell: Callable[[dict[str, object]], None]) -> None:
-        self._wall = order.wall_spec()
-        ours, theirs = socket.socketpair()
-        self._channel = ours
-        self.guest, guest = socket.socketpair()
-        self.out, out = os.pipe()
-        self.err, err = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _become_the_script(order, self._wall, theirs, (out, err, guest.fileno()))
-        for each in (theirs, guest):
-            each.close()
-        for each in (out, err):
+    None in that process itself, walled in and checked: what it does next is what a script's interpreter does.
+    """
+    channel, their_channel = _pair()
+    guest, their_guest = _pair()
+    out, their_out = os.pipe()
+    err, their_err = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        for each in (channel, guest, out, err):
             os.close(each)
-        for each in (self.out, self.err, self.guest.fileno()):
-            os.set_blocking(each, False)
-        self.recorder = self._listened(tell)
+        become_the_script(their_channel, (their_out, their_err, their_guest))
+        return None
+    for each in (their_channel, their_guest, their_out, their_err):
+        os.close(each)
+    for each in (guest, out, err):
+        os.set_blocking(each, False)
+    return ScriptProcess(pid, socket.socket(fileno=channel), guest, out, err)
+
+
+class ScriptProcess:
+    """A child that waits for its wall, and behind it for `start`."""
+
+    def __init__(self, pid: int, channel: socket.socket, guest: int, out: int, err: int) -> None:
+        """`guest` is the descriptor of its channel, `out` and `err` those of its output. None of them blocks."""
+        self.pid = pid
+        self.guest = guest
+        self.out = out
+        self.err = err
+        self.recorder: Recorder | NoRecorder = NoRecorder()
+        self._channel = channel
+        self._order: Order | None = None
+
+    def wall_in(self, order: Order) -> None:
+        """Let the wall come up. Raises Refused."""
+        self._order = order
+        self._channel.settimeout(CHECKED_WITHIN)
+        try:
+            self._channel.sendall(_told(order))
+        except OSError:
+            raise Refused("the script's process died", {}, {}) from None
+
+    def listen(self, tell: Callable[[dict[str, object]], None]) -> None:
+        """Take over the listener of the wall. `tell` gets what the script attempts. Raises Refused."""
+        from sandbox.controls.call_rules import read_call_rules
+        from sandbox.recorder import Recorder
+
+        assert self._order is not None
+        wall = self._order.wall_spec()
+        rules = read_call_rules(recorded=wall.recorded)  # meanwhile the child does the same
+        listener = self._listener(listens=wall.machine is None)
+        if listener is not None:
+            self.recorder = Recorder(listener, self.pid, wall, tell, rules)
 
     def checked(self) -> tuple[dict[str, bool], dict[str, str]]:
         """What the child has observed behind the wall. Raises Refused where a control is not in force."""
+        assert self._order is not None
         told = self._told_while_served()
         checks: dict[str, bool]
         details: dict[str, str]
         checks, details = loads(told.decode("ascii") or "[{}, {}]")
-        failed = [name for name in self._wall.require if not checks.get(name)]
+        failed = [name for name in self._order.wall_spec().require if not checks.get(name)]
         if failed:
             raise Refused(f"not in force inside the sandbox: {', '.join(failed)}", checks, details)
         return checks, details
 
     def start(self) -> None:
-        """Let the child become the interpreter."""
-        self._channel.send(b"g")
+        """Let the child become the interpreter of the script, which waits at its channel for what it is to do."""
+        assert self._order is not None
+        if not self._order.stays:
+            self._channel.send(b"g")
+        if self._order.stays or isinstance(self.recorder, NoRecorder):
+            self.recorder.begin()  # otherwise it sees for itself how the interpreter is started
         self._channel.close()
-        if isinstance(self.recorder, NoRecorder):
-            self.recorder.started = True
 
-    def _listened(self, tell: Callable[[dict[str, object]], None]) -> Recorder | NoRecorder:
-        self._channel.settimeout(CHECKED_WITHIN)
+    def _listener(self, *, listens: bool) -> int | None:
+        """The descriptor; None where the box has none. Lets the child go on to its checks."""
         try:
             word, descriptors = received_with_descriptors(self._channel, 1)
         except TimeoutError:
             raise Refused("the inner wall did not come up in time", {}, {}) from None
-        if word == NO_LISTENER and self._wall.machine is not None:
-            self._channel.send(b"g")
-            return NoRecorder()
-        if not descriptors:
+        if not descriptors and not (word == NO_LISTENER and not listens):
             reason = self._channel.recv(4096).decode("utf-8", "replace") if word else "the script's process died"
             raise Refused(reason, {}, {})
-        os.set_inheritable(descriptors[0], False)  # noqa: FBT003 - it takes no keyword
+        for each in descriptors:
+            os.set_inheritable(each, False)  # noqa: FBT003 - it takes no keyword
         self._channel.send(b"g")
-        return Recorder(descriptors[0], self.pid, self._wall, tell)
+        return descriptors[0] if descriptors else None
 
     def _told_while_served(self) -> bytes:
         """The child's report: its own calls are notified already, and have to be answered."""
@@ -125,75 +143,45 @@ class ScriptProcess:
         return told
 
 
-def guest_bundle(modules: list[tuple[str, object]]) -> bytes:
-    """What the guest's first line reads: its modules, compiled by the same interpreter."""
-    data = marshal.dumps(modules)
-    return b"%010d%s" % (len(data), data)
+class NoRecorder:
+    """Stands where a box has a kernel of its own, which tells nobody of calls: such a run has no record."""
+
+    started = False
+
+    def fileno(self) -> int:
+        """Nothing that could be polled."""
+        return -1
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def serve_one(self) -> None:
+        """Nobody asks."""
+
+    def begin(self) -> None:
+        """From here on it is the script that runs."""
+        self.started = True
+
+    def finish(self) -> dict[str, int]:
+        """No sums, and never complete."""
+        return {"complete": 0}
 
 
-def _become_the_script(order: Order, wall: WallSpec, channel: socket.socket, streams: tuple[int, int, int]) -> None:
-    """Never returns: a fork that went on would be a second runner."""
-    try:
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_DFL)
-        signal.set_wakeup_fd(-1)
-        os.setpgid(0, 0)  # no session of its own: where each is scheduled as one, nice 19 would weigh within it alone
-        sources = [os.open("/dev/null", os.O_RDONLY), *streams]
-        planted = _lay_out(order) if wall.machine is None else 0
-        start = _raise(wall, channel)
-        if wall.machine is not None:  # the wall has made it another user, who has to own what is laid out
-            planted = _lay_out(order)
-        checks, details = observe(wall)
-        told = (checks, {**details, "decoy_files": str(planted)})
-        channel.send(dumps(told).encode("ascii") + b"\n")
-        if channel.recv(1) != b"g":
-            os._exit(1)
-        os.chdir(work_below(order.scratch))
-        _arrange(sources)
-        start.execve([order.python, "-P", "-s", "-S", "-c", _GUEST_BOOT], environment_of(order))
-    except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on
-        os._exit(70)
+def _pair() -> tuple[int, int]:
+    """Both ends, as numbers: an object that is forgotten in the child would close what the script has open by then."""
+    ours, theirs = socket.socketpair()
+    return ours.detach(), theirs.detach()
 
 
-def _lay_out(order: Order) -> int:
-    return lay_out(order.scratch, order.script.encode("latin-1"), order.decoy_files)
-
-
-def _raise(wall: WallSpec, channel: socket.socket) -> Start:
-    try:
-        return raise_wall(wall, channel)
-    except ControlUnavailable as error:
-        channel.send(b"E" + str(error).encode("utf-8", "replace")[:2000])
-        os._exit(70)
-
-
-def _arrange(sources: list[int]) -> None:
-    """The script gets 0, 1, 2 and its channel as 3, and nothing else is open."""
-    moved = [fcntl.fcntl(each, fcntl.F_DUPFD, _ABOVE) for each in sources]
-    for number, each in enumerate(moved):
-        os.dup2(each, number)
-    os.closerange(len(sources), 1 << 20)
-
-
-def environment_of(order: Order) -> dict[str, str]:
-    """The script's whole environment."""
-    return {
-        "HOME": home_below(order.scratch),
-        "TMPDIR": order.scratch,
-        "PATH": "/usr/bin:/bin",
-        "LANG": "C.UTF-8",
-        "USER": "airlock",  # its uid has no name, and `getpass.getuser` would fail
-        "PYTHONHASHSEED": str(order.task["seed"] % (1 << 32)),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "OMP_NUM_THREADS": "1",  # one thread each: libraries would start one per processor of the machine
-        "OPENBLAS_NUM_THREADS": "1",
-        "LOKY_MAX_CPU_COUNT": "1",  # otherwise joblib starts lscpu
-        "MPLBACKEND": "Agg",
-        **order.decoys,
-    }
-
-
-def guest_task(order: Order) -> bytes:
-    """What the guest is told: by marshal, since it is the same interpreter, and loads nothing for it."""
-    return marshal.dumps({**order.task, "paths": site_directories(order.python)})
+def _told(order: Order) -> bytes:
+    """All that the child needs, and nothing else: its memory is the script's soon."""
+    return told_to_child(
+        {
+            "wall": order.wall,
+            "scratch": order.scratch,
+            "script": order.script.encode("latin-1"),
+            "decoy_files": order.decoy_files,
+            "environment": environment_of(order),
+            "python": "" if order.stays else order.python,
+        }
+    )

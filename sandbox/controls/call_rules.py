@@ -43,40 +43,47 @@ START = "START"
 """One that stands for the address of the path of the one program that may be executed."""
 
 
+_READ: list[tuple[str, CallRule]] = []
+
+
 def read_call_rules(*, recorded: bool, listened: bool = True) -> dict[int, CallRule]:
     """The rules by number.
 
     `recorded` is whether opens for reading are to be seen too, `listened` whether anybody answers at all: where nobody
     does, `watch` passes, and a rule with conditions refuses what does not meet them.
     """
-    modes = {"unrecorded": not recorded and listened, "unlistened": not listened}
-    numbers = system_call_numbers()
+    modes = {"": True, "unrecorded": not recorded and listened, "unlistened": not listened}
     rules: dict[int, CallRule] = {}
-    for line in read_profile("syscalls.txt").splitlines():
-        text, _, reason = line.partition("|")
-        if line.startswith("#") or not text.strip():
-            continue
-        if not reason.strip():
-            raise ValueError(f"a rule without a reason: {line}")
-        mode, colon, rest = text.strip().partition(":")
-        if not colon:
-            _read_line(text.strip(), numbers, rules, instead=False)
-        elif modes[mode]:
-            _read_line(rest, numbers, rules, instead=True)
+    for mode, rule in profile():
+        if modes[mode]:
+            if rule.number in rules and not mode:
+                raise ValueError(f"{rule.name} is named twice")
+            rules[rule.number] = rule
     return rules
 
 
-def _read_line(text: str, numbers: dict[str, int], rules: dict[int, CallRule], *, instead: bool) -> None:
-    action_and_kind, *words = text.split()
+def profile() -> list[tuple[str, CallRule]]:
+    """What stands in the profile, each with its mode: read once, by whoever asks first. Raises ValueError."""
+    if not _READ:
+        numbers = system_call_numbers()
+        _READ.extend(entry for line in read_profile("syscalls.txt").splitlines() for entry in _read_line(line, numbers))
+    return _READ
+
+
+def _read_line(line: str, numbers: dict[str, int]) -> list[tuple[str, CallRule]]:
+    text, _, reason = line.partition("|")
+    if line.startswith("#") or not text.strip():
+        return []
+    if not reason.strip():
+        raise ValueError(f"a rule without a reason: {line}")
+    mode, colon, rest = text.partition(":")
+    action_and_kind, *words = (rest if colon else text).split()
     action, _, kind = action_and_kind.partition("/")
     if action not in _ACTIONS:
         raise ValueError(f"no such action: {action}")
     conditions = tuple(_condition(word) for word in words if word[0].isdigit())
-    for name in (word for word in words if not word[0].isdigit()):
-        number = numbers[name]
-        if number in rules and not instead:
-            raise ValueError(f"{name} is named twice")
-        rules[number] = CallRule(name, number, action, kind, conditions)
+    names = (word for word in words if not word[0].isdigit())
+    return [(mode if colon else "", CallRule(name, numbers[name], action, kind, conditions)) for name in names]
 
 
 def _condition(word: str) -> Condition:

@@ -98,9 +98,8 @@ def _above_every_limit(channel: socket.socket, open_files: int) -> int:
 
 def _lower(spec: WallSpec) -> None:
     _had("nice", lambda: os.nice(NICE))
-    prctl(PR_SET_DUMPABLE, 1)  # otherwise the file below belongs to root
+    prctl(PR_SET_DUMPABLE, 1)  # otherwise the file below belongs to root, and no recorder could read what is asked
     _had("first_to_die", _die_first)
-    prctl(PR_SET_DUMPABLE, 0)
     _had("limits", lambda: rlimits.set_limits(spec.wanted_limits()))
 
 

@@ -55,7 +55,7 @@ class Judgement:
 
 
 class Judge:
-    """Judges the calls of one script. Until the interpreter's execve they are our own."""
+    """Judges the calls of one script. Until `started`, at the latest by an execve of its process, they are our own."""
 
     def __init__(self, script: int, spec: WallSpec, *, landlock_truncates: bool = True) -> None:
         """`landlock_truncates` is whether this kernel's Landlock knows the right to empty a file (ABI 3)."""

@@ -1,9 +1,10 @@
-"""System calls that Python has no function for, and the one kind of machine on which they mean what we think."""
+"""What of the kernel is called by number, and the one kind of machine on which such numbers mean what we think."""
 
 from __future__ import annotations
 
-import ctypes
 import os
+
+from sandbox.controls.native import system_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ PR_GET_NO_NEW_PRIVS = 39
 
 _OLDEST = (5, 19)
 _PROFILES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "profiles")
-_LIBC = ctypes.CDLL(None, use_errno=True)
-_LIBC.syscall.restype = ctypes.c_long  # an address does not fit into an int
 
 
 class ControlUnavailable(Exception):
@@ -40,15 +39,6 @@ def require_platform(platform: Platform | None = None) -> None:
         raise ControlUnavailable(
             f"Sandboxes need x86_64 Linux 5.19 or newer, and this is {machine} {system} {release}."
         )
-
-
-def system_call(number: int, *arguments: object) -> int:
-    """Make a system call. Arguments are integers or ctypes pointers. Raises OSError."""
-    result: int = _LIBC.syscall(ctypes.c_long(number), *map(_as_long, arguments))
-    if result < 0:
-        number_of_error = ctypes.get_errno()
-        raise OSError(number_of_error, os.strerror(number_of_error))
-    return result
 
 
 def prctl(option: int, argument: int = 0) -> int:
@@ -68,7 +58,3 @@ def read_profile(name: str) -> str:
     loader: Any = __loader__  # in a run our modules come over the stream, and these files with them
     data: bytes = loader.get_data(os.path.join(_PROFILES, name))
     return data.decode("ascii")
-
-
-def _as_long(argument: object) -> object:
-    return ctypes.c_ulong(argument & (1 << 64) - 1) if isinstance(argument, int) else argument

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import struct
 
-from sandbox.controls.kernel import ControlUnavailable, system_call
+from sandbox.controls.kernel import ControlUnavailable
+from sandbox.controls.native import system_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _create(version: int, handled: int) -> int:
     scoped = _ABSTRACT_SOCKETS_AND_SIGNALS if version >= 6 else 0
     size = 8 if version < 4 else 16 if version < 6 else 24
     attributes = struct.pack("=QQQ", handled, network, scoped)[:size]
-    return system_call(_CREATE_RULESET, ctypes.c_char_p(attributes), size, 0)
+    return system_call(_CREATE_RULESET, attributes, size, 0)
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:
@@ -85,6 +85,6 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         if not os.path.isdir(path):
             rights &= _OF_A_FILE
         rule = struct.pack("=Qi", rights, descriptor)
-        system_call(_ADD_RULE, ruleset, _PATH_BENEATH, ctypes.c_char_p(rule), 0)
+        system_call(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0)
     finally:
         os.close(descriptor)

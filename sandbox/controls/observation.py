@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
+import struct
 
 from sandbox.controls import rlimits
-from sandbox.controls.kernel import PR_GET_NO_NEW_PRIVS, PR_GET_SECCOMP, prctl, system_call
+from sandbox.controls.kernel import PR_GET_NO_NEW_PRIVS, PR_GET_SECCOMP, prctl
+from sandbox.controls.native import Room, system_call
 from sandbox.controls.wall_spec import WallSpec
 from sandbox.light import socket
 
@@ -94,9 +95,9 @@ def _landlock(spec: WallSpec) -> tuple[bool, str]:
 
 
 def _capabilities(_: WallSpec) -> tuple[bool, str]:
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    sets = (ctypes.c_uint32 * 6)()
-    system_call(_CAPGET, header, sets)
+    header, found = struct.pack("=II", _CAPABILITY_VERSION_3, 0), Room(24)
+    system_call(_CAPGET, header, found.address)
+    sets = struct.unpack("=6I", found.bytes)
     return not any(sets), " ".join(f"{value:x}" for value in sets)
 
 
@@ -236,12 +237,12 @@ def _groups(name: str) -> str:
 
 
 def _log_of_kernel() -> str:
-    buffer = ctypes.create_string_buffer(1 << 14)
+    room = Room(1 << 14)
     try:
-        size = system_call(_SYSLOG, _READ_WHOLE_LOG, ctypes.addressof(buffer), len(buffer))
+        size = system_call(_SYSLOG, _READ_WHOLE_LOG, room.address, len(room.bytes))
     except OSError as error:
         return _name(error)
-    log = buffer.raw[:size].decode("ascii", "replace")
+    log = room.bytes[:size].decode("ascii", "replace")
     return next((line.strip() for line in log.splitlines() if _OWN_KERNEL in line), "another kernel")
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import struct
 
 from sandbox.controls.call_rules import CHANNEL, START, CallRule, Condition
-from sandbox.controls.kernel import system_call
+from sandbox.controls.native import Room, system_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,10 +66,11 @@ def install(steps: list[Instruction], *, listened: bool = True) -> int:
     From here on a notified call waits until somebody answers at the listener; without one it ends with ENOSYS.
     """
     code = b"".join(struct.pack("=HBBI", *step) for step in steps)
-    buffer = ctypes.create_string_buffer(code, len(code))
-    header = struct.pack("@HP", len(steps), ctypes.addressof(buffer))
+    room = Room(len(code))
+    room.bytes[:] = code
+    header = struct.pack("@HP", len(steps), room.address)
     flags = _NEW_LISTENER | _WAIT_KILLABLE if listened else 0
-    return system_call(_SECCOMP, _SET_MODE_FILTER, flags, ctypes.c_char_p(header))
+    return system_call(_SECCOMP, _SET_MODE_FILTER, flags, header)
 
 
 def _verdict(rule: CallRule, answers: _Answers) -> list[Instruction]:

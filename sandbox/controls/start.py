@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 
-from sandbox.controls.kernel import ControlUnavailable, system_call
+from sandbox.controls.kernel import ControlUnavailable
+from sandbox.controls.native import system_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ class SealedStart(Start):
     """
 
     def __init__(self) -> None:
+        import ctypes  # for such boxes alone, since it is dear to load; now, while files can still be opened
+
+        self._ctypes = ctypes
         for _ in range(_TRIES):
             page = (_LOWEST + _drawn() % (_HIGHEST - _LOWEST)) & ~(_PAGE - 1)
             got = system_call(_MMAP, page, 2 * _PAGE, _READ_AND_WRITE, _PRIVATE_AND_ANONYMOUS, -1, 0)
@@ -47,16 +50,15 @@ class SealedStart(Start):
         path = os.fsencode(arguments[0])
         if len(path) >= _PAGE:
             raise OSError(36, "the interpreter's path is too long")
-        ctypes.memmove(self.address, path + b"\0", len(path) + 1)
+        self._ctypes.memmove(self.address, path + b"\0", len(path) + 1)
         variables = [f"{name}={value}" for name, value in environment.items()]
-        system_call(_EXECVE, self.address, _pointers(arguments), _pointers(variables))
+        system_call(_EXECVE, self.address, self._pointers(arguments), self._pointers(variables))
         raise AssertionError("an execve that succeeds does not return")
+
+    def _pointers(self, texts: list[str]) -> object:
+        return (self._ctypes.c_char_p * (len(texts) + 1))(*map(os.fsencode, texts), None)
 
 
 def _drawn() -> int:
     """A number of 64 bits: `secrets` would load half the library."""
     return int.from_bytes(os.urandom(8), "little")
-
-
-def _pointers(texts: list[str]) -> object:
-    return (ctypes.c_char_p * (len(texts) + 1))(*map(os.fsencode, texts), None)

@@ -13,7 +13,7 @@ class WallSpec:
     """One run's inner wall. Paths are as the script sees them.
 
     read_roots    directories whose files may be read: their opens are counted, not kept
-    exec_roots    the same, and their files may be executed; a run has one execve only, the interpreter's
+    exec_roots    the same, and their files may be executed; a run has one execve at most, its interpreter's
     write_roots   scratch directories
     read_files, write_files   single files
     noted         names in paths below the scratch directories whose opens are kept all the same: what thieves look for

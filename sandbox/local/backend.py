@@ -47,6 +47,8 @@ class LocalSandbox(ABC):
     """What a run's group gets beyond the memory limit, for what is not the script's."""
     room_tasks: ClassVar[int] = 3
     """The same in processes and threads."""
+    stays: ClassVar[bool] = True
+    """Whether the runner is started as the interpreter that a script gets, by its options and its environment."""
     runner_counts: ClassVar[bool] = False
     """Whether the runner looks at memory and processes itself, group or not, and ends what goes beyond."""
 
@@ -165,7 +167,7 @@ class LocalSandbox(ABC):
         stop: asyncio.Event,
     ) -> RunReport:
         plan = self._plan(environment, request, box)
-        order = self._order(environment, request, box, plan)
+        order = self._order(environment, request, box)
         launched = box.launched = await self._machine.launch(plan, box.uid)
         self._markers.write(marker_of(request.run_id, box))
         launched.send(pack)  # our own code alone: it is loaded while the run is put into its group
@@ -194,7 +196,7 @@ class LocalSandbox(ABC):
                 raise
         return not self._markers.kill_ordered(run_id)
 
-    def _order(self, environment: Environment, request: RunRequest, box: Box, plan: LaunchPlan) -> Order:
+    def _order(self, environment: Environment, request: RunRequest, box: Box) -> Order:
         limits = request.limits
         wall = self._wall(environment, request, box)
         decoys = decoys_for(request.script)
@@ -214,7 +216,7 @@ class LocalSandbox(ABC):
             resident_bytes=limits.memory_bytes if self.runner_counts or box.cgroup is None else None,
             tasks=limits.processes if self.runner_counts else None,
             scratch_bytes=limits.disk_bytes if box.scratch or (not box.cgroup and self.records) else None,
-            guarded=not plan.tells_child,
+            stays=self.stays,
         )
 
     def _required(self, box: Box) -> tuple[str, ...]:

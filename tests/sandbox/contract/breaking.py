@@ -132,7 +132,7 @@ def _unbounded(bundle: Bundle) -> None:
 _ONE_CAPABILITY = ("setpriv", "--bounding-set=-all,+dac_override", "--inh-caps=-all")
 """Without it root could not write into the run's scratch directory."""
 _ANOTHER_USER = ("--reuid={uid}", "--regid={uid}", "--clear-groups")
-_LISTENER = "    return system_call(_SECCOMP, _SET_MODE_FILTER, flags, ctypes.c_char_p(header))"
+_LISTENER = "    return system_call(_SECCOMP, _SET_MODE_FILTER, flags, header)"
 _LISTENS_TO_NOTHING = "    import os\n    way = os.pipe()\n    os.set_inheritable(way[1], True)\n    return way[0]"
 _INNER_WALL, _SECCOMP, _OBSERVATION = "controls/inner_wall.py", "controls/seccomp.py", "controls/observation.py"
 _CALLS = "profiles/syscalls.txt"

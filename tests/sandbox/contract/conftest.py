@@ -146,6 +146,14 @@ async def require(sandbox: LocalSandbox) -> None:
     pytest.skip(_REFUSALS[name])
 
 
+@pytest.fixture(params=[name for name, kind in BACKENDS.items() if kind.stays])
+async def staying(request: pytest.FixtureRequest, environment: Environment, state: Path) -> Bench:
+    """A backend whose scripts run in a fork of their runner."""
+    sandbox = BACKENDS[request.param]({"default": environment}, state)
+    await require(sandbox)
+    return Bench(sandbox, "", "", environment)
+
+
 @pytest.fixture(
     params=[
         "bubblewrap",
