@@ -14,6 +14,8 @@ from sandbox.local.markers import RunMarker, is_alive, started_at
 
 DEAD_WITHIN = 3.0
 """Seconds from SIGKILL to the end of every process, on a machine that is very busy."""
+_OWN_DEAD_WITHIN = 10.0
+"""The same where nobody tries again: memory in very many pieces is given back slowly, at nice 19."""
 COLLECTS_WITHIN = 0.5
 """Seconds that a launcher has to end after its runner, before it is killed too."""
 _MAX_COMPLAINT = 2000
@@ -92,7 +94,7 @@ async def end(launched: Launched, cgroup: RunCgroup | None, *, parting: bool = F
             await launched.process.wait()
     _kill(launched.launcher if is_alive(launched.launcher, started) else 0, 0, cgroup)
     try:
-        async with asyncio.timeout(DEAD_WITHIN):
+        async with asyncio.timeout(_OWN_DEAD_WITHIN):
             await launched.ended()
             await _gone(launched.runner, launched.runner_started)  # a launcher that is killed does not wait for it
     except TimeoutError:
