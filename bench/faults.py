@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -19,6 +21,7 @@ import httpx
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench.measured import keep
+from storage.evaluations import EvaluationRecord
 from tests.e2e.faults import FAULTS, Client, under_way
 from tests.e2e.outside import judged
 from tests.e2e.servers import ServerStack, a_server_stack
@@ -55,9 +58,11 @@ async def struck(stack: ServerStack, http: httpx.AsyncClient, fault: str, count:
     striking = asyncio.create_task(FAULTS[fault](stack))
     ids += await asyncio.gather(*(client.submit(f"{name}-{number}") for number in range(before, count)))
     await striking
-    verdict = await judged(stack.database, stack.outside, await stack.ended(ids, WITHIN_SECONDS))
+    records = await settled(stack, ids)
+    verdict = await judged(stack.database, stack.outside, records)
     return {
         "ends": verdict.ends,
+        "causes": Counter(f"{record.cause.code}: {record.cause.message}" for record in records if record.cause),
         "lost": len(verdict.lost),
         "stuck": len(verdict.stuck),
         "twice": len(verdict.twice),
@@ -68,6 +73,13 @@ async def struck(stack: ServerStack, http: httpx.AsyncClient, fault: str, count:
         "processes_left": not await stack.buried(),
         "seconds": round(time.perf_counter() - began, 1),
     }
+
+
+async def settled(stack: ServerStack, ids: Sequence[str]) -> list[EvaluationRecord]:
+    """The rows once all have ended; where some do not, as they are then: the verdict tells which are stuck."""
+    with suppress(AssertionError):
+        return await stack.ended(ids, WITHIN_SECONDS)
+    return [await stack.record(evaluation_id) for evaluation_id in ids]
 
 
 if __name__ == "__main__":
