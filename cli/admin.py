@@ -16,7 +16,7 @@ from cli.exit_codes import ExitCode
 from cli.session import Failed, tell
 from cli.settings import OperatorSettings, operator_settings
 from storage.database import Database, NewerSchema, UnknownDatabase, migrate
-from storage.rights import RIGHTS, grant
+from storage.rights import RIGHTS, RightsMissing, grant
 from workflows.client import connect
 from workflows.namespace import prepare
 
@@ -62,7 +62,7 @@ def _database_told() -> Generator[None]:
     """What a database refuses, in a sentence."""
     try:
         yield
-    except (UnknownDatabase, NewerSchema) as error:
+    except (UnknownDatabase, NewerSchema, RightsMissing) as error:
         raise Failed(str(error), ExitCode.REFUSED) from error
     except ProgrammingError as error:
         words = str(error.orig).splitlines()[0]

@@ -90,7 +90,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = MappingProxyType(
 
 
 class RightsMissing(Exception):
-    """A process's database user may not do what the process does. Its text says what to run."""
+    """A process's database user is not there, or may not do what the process does. Its text says what to run."""
 
 
 async def require_rights(database: Database, process: str) -> None:
@@ -110,12 +110,19 @@ def grant(connection: Connection, users: Mapping[str, str]) -> None:
     """Give each process's user exactly its rights, and take away what it had besides. Idempotent.
 
     Of two at once the second waits: Postgres itself would refuse one of them.
-    `users` is process to database user. Raises ValueError for a process that is not in the table.
+    `users` is process to database user. Raises RightsMissing for a user that nobody has made, and ValueError for a
+    process that is not in the table.
     """
     unknown = set(users) - set(RIGHTS)
     if unknown:
         raise ValueError(f"no rights are known for {', '.join(sorted(unknown))}: there are {', '.join(RIGHTS)}")
     connection.execute(text(SETUP_LOCK))
+    there = frozenset(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
+    if missing := [user for user in users.values() if user not in there]:
+        raise RightsMissing(
+            f"The server has no user {', '.join(missing)}: make each (CREATE ROLE ... LOGIN PASSWORD ...), and run "
+            "this again."
+        )
     schema = connection.execute(text("SELECT current_schema()")).scalar_one()
     for process, user in users.items():
         for statement in statements(process, user, schema):

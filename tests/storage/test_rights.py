@@ -206,6 +206,13 @@ def test_several_that_give_rights_at_once_all_succeed(users: Users, empty_postgr
     engine.dispose()
 
 
+def test_a_user_that_nobody_has_made_is_named_with_what_to_run(empty_postgres: str) -> None:
+    engine = create_engine(empty_postgres)
+    with engine.begin() as connection, pytest.raises(RightsMissing, match="has no user nobody_at_all: make each"):
+        grant(connection, {"api": "nobody_at_all"})
+    engine.dispose()
+
+
 def test_an_unknown_process_gets_no_rights(empty_postgres: str) -> None:
     engine = create_engine(empty_postgres)
     with engine.begin() as connection, pytest.raises(ValueError, match="no rights are known for nobody"):
