@@ -35,6 +35,7 @@ _WAITING = frozenset(
 _STARTERS = frozenset({"Thread", "Process", "fork", "Timer", "Popen", "start", "submit", "start_new_thread"})
 _SIZED = frozenset({"builtins.bytearray", "builtins.bytes"})
 _ARRAYS = frozenset({"numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full"})
+_TAKING = frozenset(f"builtins.{name}" for name in ("list", "tuple", "set", "sorted", "sum"))
 _ENDLESS = frozenset({"itertools.count", "itertools.cycle", "itertools.repeat"})
 _ENDING = frozenset({"SIGTERM", "SIGHUP", "SIGQUIT", "SIGABRT", "SIGSEGV", "SIGXCPU", "SIGSYS", "SIGBUS"})
 _OFTEN_IGNORED = frozenset({"SIGINT", "SIGPIPE", "SIGCHLD", "SIGALRM"})
@@ -214,8 +215,7 @@ def _is_tower(node: ast.BinOp) -> bool:
 
 def _takes_all(node: ast.Call, items: ast.expr, resolver: Resolver) -> bool:
     """`list(itertools.count())`."""
-    taking = resolver.meanings(node.func) & {f"builtins.{name}" for name in ("list", "tuple", "set", "sorted", "sum")}
-    if not taking or not isinstance(items, ast.Call):
+    if not isinstance(items, ast.Call) or resolver.meanings(node.func).isdisjoint(_TAKING):
         return False
     if _turns(items, resolver) >= HUGE:
         return True

@@ -50,7 +50,6 @@ class NameWalk:
 
     def __init__(self) -> None:
         self.imports = Imports()
-        self.names: set[str] = set()
         self.bound_names: set[str] = set()
         self.nodes = Nodes()
         self._notes: list[Note] = []
@@ -76,9 +75,12 @@ class NameWalk:
                 return note("too_many_nodes", detail=f"more than {MAX_NODES} nodes")
             if depth > MAX_DEPTH:
                 return note_at("too_deep", level[0], detail=f"more than {MAX_DEPTH} levels")
-            self._look_at(level)
-            level = next_level(level)
+            level = next_level(self._look_at(level))
         return None
+
+    def names(self) -> set[str]:
+        """Every name that is read, set or looked up as an attribute."""
+        return {node.id for node in self.nodes.of(ast.Name)} | {node.attr for node in self.nodes.of(ast.Attribute)}
 
     def notes(self) -> Iterator[Note]:
         """What the walk noticed, once it is over."""
@@ -101,19 +103,25 @@ class NameWalk:
             if id(patch) not in self._harmless and _modules_of(patch.value, aliases) & PATCHED_MODULES:
                 yield note_at("harness_patch", patch, evidence=patch.attr)
 
-    def _look_at(self, level: list[Any]) -> None:
-        looks, named, name, constant = self._LOOKS, self.names.add, ast.Name, ast.Constant
+    def _look_at(self, level: list[Any]) -> list[Any]:
+        """Look at each node of a level. Returns those that hold others."""
+        look_for, telling, name, constant = self._LOOKS.get, _TELLING_NAMES, ast.Name, ast.Constant
+        holding: list[Any] = []
         for node in level:
             kind = node.__class__
             if kind is name:  # half of all nodes are names and constants, and most of them tell nothing
-                named(node.id)
-                if node.id in _TELLING_NAMES:
+                if node.id in telling:
                     self._look_at_name(node)
             elif kind is constant:
-                if node.value.__class__ is not str or len(node.value) > MAX_CONSTANT_BYTES:
+                value = node.value
+                if value.__class__ is not str or len(value) > MAX_CONSTANT_BYTES:
                     self._look_at_constant(node)
-            elif kind in looks:
-                looks[kind](self, node)
+            else:
+                holding.append(node)
+                look = look_for(kind)
+                if look is not None:
+                    look(self, node)
+        return holding
 
     def _look_at_name(self, node: ast.Name) -> None:
         if node.id == ENTRY_POINT and isinstance(node.ctx, ast.Store):
@@ -129,18 +137,17 @@ class NameWalk:
             self._rebinds = True
 
     def _look_at_attribute(self, node: ast.Attribute) -> None:
-        self.names.add(node.attr)
-        owner = node.value
+        owner, name = node.value, node.attr
         if isinstance(owner, ast.Name):
-            if owner.id in _BUILTIN_FAMILY and not node.attr.startswith("_"):
+            if owner.id in _BUILTIN_FAMILY and not name.startswith("_"):
                 self._harmless.add(id(owner))  # `eval.score`: no builtin has such an attribute
-        elif node.attr in HARMLESS_CODE_FIELDS and isinstance(owner, ast.Attribute) and owner.attr in CODE_ATTRIBUTES:
+        elif name in HARMLESS_CODE_FIELDS and isinstance(owner, ast.Attribute) and owner.attr in CODE_ATTRIBUTES:
             self._harmless.add(id(owner))
-        if node.attr in _TELLING_ATTRIBUTES:
+        if name in _TELLING_ATTRIBUTES:
             self._look_at_telling(node)
         if isinstance(node.ctx, ast.Store):
             self._patches.append(node)
-        elif node.attr in MODULE_ATTRIBUTES:
+        elif name in MODULE_ATTRIBUTES:
             self._members.append(node)
 
     def _look_at_telling(self, node: ast.Attribute) -> None:

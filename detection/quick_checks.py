@@ -63,9 +63,8 @@ def _check_script(source: bytes, tree: ast.Module, modules: frozenset[str]) -> Q
     findings = [*character_notes(source), *walk.notes()]
     if refused is not None:
         findings.append(refused)
-    else:
-        lookalike = lookalike_note(source, walk.names)
-        disguised = None if source.isascii() else disguised_note(walk.names | walk.bound_names)
+    elif not source.isascii():
+        lookalike, disguised = lookalike_note(source, walk.names()), disguised_note(walk.names() | walk.bound_names)
         findings.extend(each for each in (lookalike, disguised) if each is not None)
     findings.extend(note_at("missing_module", node, evidence=module, detail=module) for module, node in missing)
     findings.sort(key=lambda found: (found["line"] or 0, found["column"] or 0, found["rule"], found["evidence"]))
