@@ -15,6 +15,10 @@ from domain.errors import EnvironmentUnavailable
 
 BOOT = (
     "import gc,os,marshal,sys\n"
+    "try:import _signal as s\n"
+    "except ImportError:import signal as s\n"
+    "s.signal(15,lambda*_:os._exit(1))\n"
+    "del s\n"
     "gc.freeze()\n"
     "def r(n):\n"
     " b=b''\n"
@@ -33,6 +37,9 @@ BOOT = (
 
 Behind `exec` only the process goes on that stays to be the script's: of the runner nothing is left in its memory. What
 was there before the runner is not looked through for that, or it would have to be copied.
+
+The kernel spares a process 1 every signal that it has no handler for: without one a pod that is stopped before its
+order came would live through its grace. Nothing of a script is there yet.
 """
 INTERPRETER_FLAGS = ("-I", "-S", "-X", "frozen_modules=on")
 """Of a runner that starts another interpreter for the script."""
