@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from sandbox.kubernetes.cluster import Access, Cluster
+from domain.values import Value
+from sandbox.kubernetes.cluster import Cluster
+
+
+class Access(Value):
+    """One thing that somebody may or may not do."""
+
+    verb: str
+    resource: str
+    namespace: str | None = None
+    group: str = ""
+    name: str = ""
+    """Of one object; empty for all of them."""
+
 
 Rights = tuple[tuple[str, str], ...]
 """Verb and resource, the latter with its API group where it has one: `leases.coordination.k8s.io`."""

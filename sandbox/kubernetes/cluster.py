@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import aiohttp
 import yaml
@@ -19,9 +20,11 @@ from kubernetes.aio.config import (  # pyright: ignore[reportMissingTypeStubs]
     load_kube_config,  # pyright: ignore[reportUnknownVariableType]
 )
 
-from domain.values import Value
 from sandbox.kubernetes.attachment import PING_SECONDS, PROTOCOLS, Attachment
 from sandbox.kubernetes.cluster_errors import ClusterAway, Refused, error_of, seconds_of, translated, words_of
+
+if TYPE_CHECKING:
+    from sandbox.kubernetes.access import Access
 
 REQUEST_SECONDS = 10.0
 """Of any call that is not a stream: a lost node lets a log read hang for ever."""
@@ -31,26 +34,22 @@ WATCH_SILENCE_SECONDS = 75.0
 """Longer than the minute between bookmarks: a watch that says nothing for so long is dead."""
 WATCH_LINE_BYTES = 2 << 20
 """Of one event: a pod's annotations alone may be 256 KiB, and etcd takes 1.5 MiB. A longer one is an error."""
+RENEWED_EVERY = 5.0
+"""Seconds between looks whether credentials that the server refuses have been replaced."""
 GOODBYE_SECONDS = 0.25
 """For TLS connections to end; aiohttp does not wait for them."""
-
-
-class Access(Value):
-    """One thing that somebody may or may not do."""
-
-    verb: str
-    resource: str
-    namespace: str | None = None
-    group: str = ""
-    name: str = ""
-    """Of one object; empty for all of them."""
+_UNKNOWN_USER = 401
+_SCHEME = "BearerToken"
 
 
 class Cluster:
     """One API server, as one user."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, kubeconfig: Path | None = None) -> None:
         self._client = client
+        self._kubeconfig = kubeconfig
+        self._renewing = asyncio.Lock()
+        self._renewed_at: float | None = None
 
     @classmethod
     @asynccontextmanager
@@ -61,7 +60,7 @@ class Cluster:
         """
         client = await _client(kubeconfig)
         try:
-            yield cls(client)
+            yield cls(client, kubeconfig)
         finally:
             await client.close()
             await asyncio.sleep(GOODBYE_SECONDS)
@@ -163,16 +162,23 @@ class Cluster:
         """Both ends of process 1."""
         query = {"container": "script", "stdin": "true", "stdout": "true", "stderr": "false"}
         with translated():
+            used = self._token
             url, headers = await self._address("GET", f"{_pods(namespace)}/{name}/attach", query)
-            session = self._session()
-            async with session.ws_connect(
+            connecting = self._session().ws_connect(
                 url,
                 headers=headers,
                 protocols=PROTOCOLS,
                 heartbeat=PING_SECONDS,
                 max_msg_size=0,
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),  # pyright: ignore[reportCallIssue] - attrs without stubs
-            ) as socket:
+            )
+            try:
+                socket = await connecting
+            except aiohttp.WSServerHandshakeError as error:
+                if error.status == _UNKNOWN_USER:
+                    await self._renewed(used)  # whoever attaches tries again by himself
+                raise
+            async with socket:
                 yield Attachment(socket)
 
     async def _write(self, method: str, path: str, *, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,16 +211,21 @@ class Cluster:
         within: aiohttp.ClientTimeout,
         body: Mapping[str, Any] | None = None,
     ) -> aiohttp.ClientResponse:
-        url, headers = await self._address(method, path, query)
-        response: aiohttp.ClientResponse = await self._session().request(
-            method,
-            url,
-            headers=headers,
-            json=body,
-            timeout=within,
-            allow_redirects=False,
-            read_bufsize=WATCH_LINE_BYTES // 2,  # aiohttp takes a line of twice that
-        )
+        while True:
+            used = self._token
+            url, headers = await self._address(method, path, query)
+            response: aiohttp.ClientResponse = await self._session().request(
+                method,
+                url,
+                headers=headers,
+                json=body,
+                timeout=within,
+                allow_redirects=False,
+                read_bufsize=WATCH_LINE_BYTES // 2,  # aiohttp takes a line of twice that
+            )
+            if response.status != _UNKNOWN_USER or not await self._renewed(used):
+                break
+            response.close()
         if response.status >= 400:
             async with response:
                 error = error_of(response.status, words_of(await response.read()))
@@ -223,11 +234,28 @@ class Cluster:
         return response
 
     async def _address(self, method: str, path: str, query: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-        """Where to and with which credentials: the client renews those that expire."""
+        """Where to, and with which credentials: in a pod the client itself renews them."""
         serialized: Any = await self._client.param_serialize(
-            method, path, query_params=list(query.items()), header_params={}, auth_settings=["BearerToken"]
+            method, path, query_params=list(query.items()), header_params={}, auth_settings=[_SCHEME]
         )
         return serialized[1], serialized[2]
+
+    @property
+    def _token(self) -> str | None:
+        return self._client.configuration.api_key.get(_SCHEME)
+
+    async def _renewed(self, refused: str | None) -> bool:
+        """Whether there is another token than the refused one by now: it may have expired, and been replaced."""
+        async with self._renewing:
+            now = time.monotonic()
+            if self._token != refused:
+                return True
+            if self._kubeconfig is None or (self._renewed_at and now - self._renewed_at < RENEWED_EVERY):
+                return False
+            self._renewed_at = now
+            with suppress(Refused):  # it is being written just now
+                self._client.configuration.api_key.update((await _configuration(self._kubeconfig)).api_key)
+            return self._token != refused
 
     def _session(self) -> aiohttp.ClientSession:
         """The client's own pool, with its TLS."""
@@ -243,16 +271,30 @@ def _pods(namespace: str) -> str:
 
 async def _client(kubeconfig: Path | None) -> Any:
     """The client of the server that is named. Raises Refused."""
+    configuration = await _configuration(kubeconfig)
+    with _said_of(kubeconfig):
+        return ApiClient(configuration)
+
+
+async def _configuration(kubeconfig: Path | None) -> Any:
+    """Where the server is, and who asks. Raises Refused."""
     if kubeconfig is not None and not await asyncio.to_thread(kubeconfig.is_file):
         raise Refused(f"{kubeconfig} is no kubeconfig: there is no such file")
     configuration: Any = Configuration()
-    try:
+    with _said_of(kubeconfig):
         if kubeconfig is None:
             load_incluster_config(client_configuration=configuration)
         else:
             await load_kube_config(str(kubeconfig), client_configuration=configuration, persist_config=False)
-        configuration.connection_pool_maxsize = 0  # attached streams and watches hold theirs for long
-        return ApiClient(configuration)
+    configuration.connection_pool_maxsize = 0  # attached streams and watches hold theirs for long
+    return configuration
+
+
+@contextmanager
+def _said_of(kubeconfig: Path | None) -> Generator[None]:
+    """What the client finds wrong with it becomes Refused, in one sentence."""
+    try:
+        yield
     except ssl.SSLError as error:
         raise Refused(f"the certificates in {kubeconfig} cannot be read: {error.reason or error}") from error
     except (ConfigException, OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:

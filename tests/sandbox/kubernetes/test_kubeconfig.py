@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,95 @@ async def test_a_server_that_refuses(status: int, word: str, tmp_path: Path) -> 
         await runner.cleanup()
 
     assert word in refused.words
+
+
+class Door:
+    """A server that knows one token, and what it was asked with."""
+
+    def __init__(self) -> None:
+        self.token = "first"
+        self.refused = 0
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Authorization") != f"Bearer {self.token}":
+            self.refused += 1
+            return web.json_response({"message": "Unauthorized"}, status=401)
+        return web.json_response({"gitVersion": "v1", "metadata": {"name": "p", "uid": "u"}})
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[tuple[Door, str]]:
+    """The server and its address."""
+    door, app = Door(), web.Application()
+    app.router.add_route("*", "/{path:.*}", door.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield door, f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("kind", ["token", "tokenFile"])
+async def test_a_token_that_is_replaced_is_used_without_a_restart(
+    kind: str, door: tuple[Door, str], tmp_path: Path
+) -> None:
+    """By all who ask at that moment, of whom one reads it again."""
+    server, url = door
+    kubeconfig, token = tmp_path / "kubeconfig", tmp_path / "token"
+
+    def write(word: str) -> None:
+        server.token = word
+        token.write_text(word)
+        user = {"token": word} if kind == "token" else {"tokenFile": str(token)}
+        kubeconfig.write_text(json.dumps(config(url) | {"users": [{"name": "u", "user": user}]}))
+
+    write("first")
+    async with Cluster.connect(kubeconfig) as cluster:
+        before = await cluster.version()
+        write("second")
+        after = await asyncio.gather(*(cluster.version() for _ in range(8)))
+
+    assert (before, after) == ("v1", ["v1"] * 8)
+    assert server.refused > 0
+
+
+async def test_a_token_that_is_refused_and_not_replaced_is_read_again_now_and_then(
+    door: tuple[Door, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, url = door
+    (tmp_path / "kubeconfig").write_text(json.dumps(config(url)))
+    read = 0
+    load: Callable[..., Any] = getattr(cluster_module, "load_kube_config")  # noqa: B009 - the library leaves its type open
+
+    async def counted(*words: Any, **how: Any) -> None:
+        nonlocal read
+        read += 1
+        await load(*words, **how)
+
+    monkeypatch.setattr(cluster_module, "load_kube_config", counted)
+    async with Cluster.connect(tmp_path / "kubeconfig") as cluster:
+        for _ in range(5):
+            with pytest.raises(Refused, match="does not know this user"):
+                await cluster.version()
+
+    assert (read, server.refused) == (2, 5)
+
+
+async def test_a_kubeconfig_that_is_being_written_when_it_is_read_again_is_read_once_more_later(
+    door: tuple[Door, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "RENEWED_EVERY", 0.0)
+    (server, url), file = door, tmp_path / "kubeconfig"
+    file.write_text(json.dumps(config(url)))
+    async with Cluster.connect(file) as cluster:
+        file.write_text("")
+        with pytest.raises(Refused, match="does not know this user"):
+            await cluster.version()
+        server.token = "second"
+        file.write_text(json.dumps(config(url) | {"users": [{"name": "u", "user": {"token": "second"}}]}))
+        version = await cluster.version()
+
+    assert version == "v1"
 
 
 @pytest.mark.parametrize("body", [b"<html>a proxy's page</html>", b"[]", b"{}", b'{"status": null}', b""])

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.kubernetes.cluster import Access, Cluster
+from sandbox.kubernetes.access import Access
+from sandbox.kubernetes.cluster import Cluster
 from tests.sandbox.kubernetes.world import EXECUTIONS, TRIALS, World
 
 pytestmark = pytest.mark.cluster
