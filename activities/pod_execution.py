@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from temporalio import activity
 
@@ -18,7 +19,7 @@ from activities.ports import Announce, BoundModel, Journals, Models, Records, Sc
 from activities.run_watch import RunWatch
 from activities.sandbox_trial import run_request
 from activities.stage_work import script_of
-from domain.errors import StorageUnavailable, WorkerLost, WorkflowsUnavailable
+from domain.errors import RunnerLost, StorageUnavailable, WorkerLost, WorkflowsUnavailable
 from domain.evaluation import Evaluation
 from domain.findings import MAX_FINDINGS_PER_STAGE, Finding, Verdict
 from domain.lifecycle import Stage
@@ -30,6 +31,8 @@ from sandbox.port import Sandbox
 
 RECORDING_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 """Seconds between attempts to write down that a run begins, and what came of it: neither can be had a second time."""
+ORDER_WITHIN = 2.0
+"""Seconds by which a kill of a stopped run may be faster than its order, which goes by way of the records."""
 NEVER_BEGAN = ExecutionReport(outcome=RunOutcome.STOPPED, message="stopped before it began")
 
 
@@ -125,7 +128,7 @@ class PodExecution:
                 environment_digest=task.environment_digest,
             )
             run = self._sandbox.run(request, answer=model.answer, watch=watch.see, stop=stop)
-            report = await attended(asyncio.create_task(run), stop)
+            report = await attended(asyncio.create_task(_ordered(run, stop)), stop)
         return report, watch.findings(report)[:MAX_FINDINGS_PER_STAGE]
 
     @asynccontextmanager
@@ -161,6 +164,18 @@ class PodExecution:
             result_digest=hashlib.sha256(canonical_json(report.result)).hexdigest() if has_result else None,
             isolation_level=report.isolation.level,
         )
+
+
+async def _ordered(run: Coroutine[Any, Any, RunReport], stop: asyncio.Event) -> RunReport:
+    """The report of a run. Raises RunnerLost where somebody ended it, and no stop was ordered."""
+    report = await run
+    if report.outcome is RunOutcome.STOPPED:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ORDER_WITHIN):
+                await stop.wait()
+        if not stop.is_set():
+            raise RunnerLost("the run was ended from outside, and nobody had ordered a stop")
+    return report
 
 
 def execution_request(evaluation: Evaluation, script: bytes) -> RunRequest:

@@ -16,7 +16,7 @@ from domain.findings import MAX_FINDINGS_PER_STAGE, Finding, Verdict
 from domain.journal import EntryKind, NewEntry
 from domain.lifecycle import Stage
 from domain.policy import Policy
-from domain.runs import RunReport
+from domain.runs import RunRecord, RunReport
 from sandbox.port import Asked, Began, Printed, RunEvent, Tried
 
 
@@ -68,6 +68,10 @@ class RunWatch:
     def findings(self, report: RunReport) -> tuple[Finding, ...]:
         """Every finding of the run that has ended, the heaviest first."""
         return self._behaviour.conclude_run(report)
+
+    def findings_so_far(self) -> tuple[Finding, ...]:
+        """Those of a run that was lost, the heaviest first."""
+        return self._behaviour.conclude(RunRecord())
 
     async def _begin(self, event: Began) -> None:
         if self._environment_digest not in {None, event.environment_digest}:

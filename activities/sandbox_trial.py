@@ -12,6 +12,7 @@ from activities.messages import StageTask, trial_run_id
 from activities.ports import Journals, Models, Records, Scripts
 from activities.run_watch import RunWatch
 from activities.stage_work import noted, script_of
+from domain.errors import RunnerLost
 from domain.evaluation import Evaluation
 from domain.findings import MAX_FINDINGS_PER_STAGE, Finding, StageReport
 from domain.lifecycle import Stage
@@ -49,7 +50,10 @@ class SandboxTrial:
         model = self._models.open(task.evaluation)
         async with self._journals.batch(evaluation_id) as journal, stop_looked_for(self._records, evaluation_id, stop):
             watch = RunWatch(journal, request.run_id, Stage.SANDBOX_TRIAL, request.script, stop=stop)
-            report = await self._sandbox.run(request, answer=model.answer, watch=watch.see, stop=stop)
+            try:
+                report = await self._sandbox.run(request, answer=model.answer, watch=watch.see, stop=stop)
+            except RunnerLost as lost:  # it may be held again, and what was seen counts
+                return lost_trial_report(lost, watch.findings_so_far())
         return trial_report(report, watch.findings(report))
 
 
@@ -96,6 +100,17 @@ def trial_report(report: RunReport, findings: tuple[Finding, ...]) -> StageRepor
         environment_digest=report.environment_digest,
         completed=report.outcome is RunOutcome.COMPLETED,
         isolation_level=report.isolation.level,
+    )
+
+
+def lost_trial_report(lost: RunnerLost, findings: tuple[Finding, ...]) -> StageReport:
+    """What a trial says whose runner left without a receipt."""
+    return StageReport(
+        stage=Stage.SANDBOX_TRIAL,
+        findings=findings[:MAX_FINDINGS_PER_STAGE],
+        findings_dropped=max(0, len(findings) - MAX_FINDINGS_PER_STAGE),
+        complete=False,
+        note=f"the trial was not seen to its end: {lost.message}"[:500],
     )
 
 

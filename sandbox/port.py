@@ -63,7 +63,7 @@ class Sandbox(Protocol):
         cpu_limit, memory_limit, process_limit, output_limit, disk_limit, result_limit
         invalid_result       what was returned is not JSON
         forbidden_operation  a system call that no script may make
-        stopped              `stop` was set; the report holds what there was until then
+        stopped              `stop` was set, or `kill` ended it; the report holds what there was until then
 
     Errors, all of them ours, none of them a judgement about the script:
         SandboxUnavailable      a control is not in force: nothing of the script has run

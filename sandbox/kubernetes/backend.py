@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -29,7 +30,7 @@ from sandbox.kubernetes.manifest import (
 )
 from sandbox.kubernetes.pod_report import LEVEL, is_decided, order_for, report_of, wall_for
 from sandbox.kubernetes.pod_run import PodRun
-from sandbox.kubernetes.pod_start import created, ended, started
+from sandbox.kubernetes.pod_start import ended, started, taken
 from sandbox.kubernetes.pod_stream import PodStream
 from sandbox.kubernetes.pod_view import PodView, view_of
 from sandbox.kubernetes.reflector import Reflector
@@ -91,10 +92,12 @@ class KubernetesSandbox:
             view: PodView | None = None
             awaited = True
             try:
-                view, cancelled = await _whole(created(self._cluster, pod))
-                if cancelled:  # there is a pod now, and nobody else knows of it
-                    raise asyncio.CancelledError
-                starting = started(self._cluster, self._placement.namespace, view, changes)
+                began = time.monotonic()
+                begun_once = request.purpose is RunPurpose.EXECUTION  # a trial is held again instead
+                view = await taken(self._cluster, pod, stop, began, waits=begun_once)
+                if view is None:
+                    return report_of(request, None, Evidence(stopped=True), None)
+                starting = started(self._cluster, self._placement.namespace, view, changes, began)
                 running = await _unless_stopped(starting, stop)
                 if running is None:
                     return report_of(request, None, Evidence(stopped=True), None)
@@ -178,8 +181,11 @@ class KubernetesSandbox:
         if conversation.began is None and not (evidence.stopped or evidence.killed):
             words = "" if run.fate is None else run.fate.words
             raise SandboxUnavailable("the pod ended before the script could begin", words)
-        if conversation.receipt is None and run.fate is not None and run.fate.outcome is RunOutcome.DISK_LIMIT:
-            return report_of(request, conversation, evidence, run.fate)
+        if conversation.receipt is None and run.fate is not None:
+            if run.fate.outcome is RunOutcome.DISK_LIMIT:
+                return report_of(request, conversation, evidence, run.fate)
+            if run.fate.outcome is None and evidence == Evidence():
+                raise run.fate.as_error()
         return report_of(request, conversation, evidence, None)
 
     def _wall(self, request: RunRequest) -> WallSpec:

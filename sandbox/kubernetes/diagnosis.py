@@ -32,8 +32,8 @@ class Cause(StrEnum):
     DELETED = "the pod was deleted by somebody else"
     """Where we did it ourselves, the caller knows and need not ask."""
     EVICTED = "the pod was evicted for the disk it used"
-    DISPLACED = "the pod was displaced by its node"
-    """Its node needed the room, or is being emptied: not the script's doing."""
+    DISPLACED = "the cluster displaced the pod"
+    """Its node needed the room or is being emptied, or another pod came first: not the script's doing."""
     DEADLINE = "the pod outlived its deadline, so its runner had stopped counting"
     """The kubelet's dead man's switch, which is set later than the run's own timeout."""
     OUT_OF_MEMORY = "the pod was killed for the memory it used"
@@ -93,8 +93,9 @@ class Diagnosis(Value):
 def diagnose(pod: PodView) -> Diagnosis | None:
     """Why this pod ended or cannot start; None while nothing is wrong."""
     return (
-        deleted(pod)
-        or evicted(pod)
+        evicted(pod)
+        or displaced(pod)
+        or deleted(pod)
         or past_its_deadline(pod)
         or out_of_memory(pod)
         or start_error(pod)
@@ -130,20 +131,30 @@ the same words name the image, and a port, a tag or a digest holds any number.""
 _CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
 
 
-def deleted(pod: PodView) -> Diagnosis | None:
-    """Gone without having ended, or being deleted while it runs."""
-    if not (pod.gone or pod.deleting) or pod.terminated is not None:
-        return None
-    return Diagnosis(cause=Cause.DELETED, words=pod.message)
-
-
 def evicted(pod: PodView) -> Diagnosis | None:
-    """For its own disk it is the script's fate; for the node's need it is ours."""
+    """By its kubelet. For its own disk it is the script's fate; for the node's need it is ours."""
     if pod.reason not in _DISPLACED_REASONS:
         return None
     if any(words in pod.message.lower() for words in _OWN_DISK):
         return Diagnosis(cause=Cause.EVICTED, words=pod.message)
     return Diagnosis(cause=Cause.DISPLACED, words=pod.message or pod.reason)
+
+
+def displaced(pod: PodView) -> Diagnosis | None:
+    """By an eviction, a preemption or a taint: then the pod is deleted, and its runner leaves without a receipt.
+
+    What ended before that, for the memory it used, did not end for it.
+    """
+    if pod.disruption is None or out_of_memory(pod) is not None:
+        return None
+    return Diagnosis(cause=Cause.DISPLACED, words=pod.disruption)
+
+
+def deleted(pod: PodView) -> Diagnosis | None:
+    """Gone without having ended, or being deleted while it runs."""
+    if not (pod.gone or pod.deleting) or pod.terminated is not None:
+        return None
+    return Diagnosis(cause=Cause.DELETED, words=pod.message)
 
 
 def past_its_deadline(pod: PodView) -> Diagnosis | None:
@@ -217,7 +228,11 @@ def node_lost(pod: PodView) -> Diagnosis | None:
 
 
 def refusal(code: int, words: str) -> PlatformError:
-    """What it means that the API server refused to create a pod. Only the quota's refusal may pass."""
+    """What it means that the API server refused to create a pod. Of what it forbids a full quota alone may pass."""
+    if code == 401:
+        return SandboxUnavailable("the cluster does not know this worker's user, or not any more", words)
+    if code == 404 or "is being terminated" in words:
+        return SandboxUnavailable("the namespace of the pod is not there, or is being removed", words)
     if code == 403 and "exceeded quota" in words:
         return Unschedulable("the namespace's quota is used up", words)
     if code == 403 and "forbidden: User" in words:

@@ -117,9 +117,10 @@ class PodRun:
         await ended(self._cluster, self._namespace, self.pod)
 
     def _with_fate(self, evidence: Evidence) -> Evidence:
-        """What the cluster saw. A deletion that was not ours is somebody's order from another process."""
+        """What the cluster saw. A deletion that was neither ours nor its own was ordered from another process."""
         outcome = None if self.fate is None else self.fate.outcome
-        removed = (self.pod.deleting or self.pod.gone) and not self._ours
+        displaced = self.fate is not None and self.fate.cause is Cause.DISPLACED
+        removed = (self.pod.deleting or self.pod.gone) and not self._ours and not displaced
         return evidence.model_copy(
             update={
                 "out_of_memory": outcome is RunOutcome.MEMORY_LIMIT,

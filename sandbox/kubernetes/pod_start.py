@@ -14,15 +14,46 @@ from sandbox.kubernetes.cluster_errors import ClusterAway, ClusterError, Conflic
 from sandbox.kubernetes.diagnosis import diagnose, refusal
 from sandbox.kubernetes.manifest import ANNOTATION_ATTEMPT, ANNOTATION_SPEC
 from sandbox.kubernetes.pod_view import PodView, view_of, with_events
+from sandbox.to_its_end import outlasted, to_its_end
 
 SCHEDULED_WITHIN = 120.0
-"""Seconds until a node is chosen."""
+"""Seconds until the cluster has taken the pod, and a node is chosen."""
 STARTED_WITHIN = 60.0
 """Seconds from then on for image and container."""
 GONE_WITHIN = 20.0
 """Seconds for a pod that was deleted: the kubelet's floor is two, a busy node takes some more."""
+TRY_EVERY = 1.0
+"""Seconds between attempts to create it."""
 LOOK_EVERY = 5.0
 """Seconds of silence before a waiter asks itself: watches fall silent without an error, and events are not in them."""
+
+
+async def taken(
+    cluster: Cluster, pod: Mapping[str, Any], stop: asyncio.Event, began: float, *, waits: bool
+) -> PodView | None:
+    """The pod, once the cluster has it. None where a stop came first, and there is none. Raises PlatformError.
+
+    `waits`: a server that is away, or a quota that is used up, has its time from `began` on, by the monotonic clock.
+    """
+    until = began + SCHEDULED_WITHIN if waits else began
+    while True:
+        creating = asyncio.create_task(created(cluster, pod))
+        cancelled = await outlasted(creating)
+        error = creating.exception()
+        if error is None and cancelled:  # there is a pod now, and nobody else knows of it
+            await to_its_end(ended(cluster, pod["metadata"]["namespace"], creating.result()))
+        if cancelled:
+            raise asyncio.CancelledError from error
+        if error is None:
+            return creating.result()
+        if stop.is_set() and isinstance(error, Unschedulable):
+            return None
+        may_pass = isinstance(error, PlatformError) and error.retryable
+        if stop.is_set() or not may_pass or time.monotonic() >= until:
+            raise error
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TRY_EVERY):
+                await stop.wait()
 
 
 async def created(cluster: Cluster, pod: Mapping[str, Any]) -> PodView:
@@ -78,9 +109,13 @@ async def found(cluster: Cluster, namespace: str, name: str) -> PodView | None:
         raise SandboxUnavailable("the cluster does not tell of its pods", error.words) from error
 
 
-async def started(cluster: Cluster, namespace: str, pod: PodView, changes: asyncio.Queue[PodView]) -> PodView:
-    """Until the container runs or has ended. Raises what kept it from starting, as a PlatformError."""
-    began = time.monotonic()
+async def started(
+    cluster: Cluster, namespace: str, pod: PodView, changes: asyncio.Queue[PodView], began: float
+) -> PodView:
+    """Until the container runs or has ended. Raises what kept it from starting, as a PlatformError.
+
+    `began`: when somebody first wanted it, by the monotonic clock.
+    """
     while True:
         if pod.running or pod.ended or pod.deleting:
             return pod

@@ -69,6 +69,8 @@ class PodView(Value):
     deleting: bool = False
     gone: bool = False
     """Whether the object has been removed: with a grace period of a second or more its processes are dead."""
+    disruption: str | None = None
+    """What the cluster itself ended the pod for (an eviction, a preemption, a taint); None where it did not."""
     unschedulable: str | None = None
     """The scheduler's words, None where it has found a node or not looked yet."""
     ready: bool | None = None
@@ -105,6 +107,7 @@ def view_of(pod: Json, *, gone: bool = False) -> PodView:
     spec = _object(pod, "spec")
     conditions = {each.get("type"): each for each in _objects(status, "conditions")}
     scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready")
+    disruption = conditions.get("DisruptionTarget", {})
     return PodView(
         name=metadata.get("name", ""),
         uid=metadata.get("uid", ""),
@@ -121,6 +124,7 @@ def view_of(pod: Json, *, gone: bool = False) -> PodView:
         message=_words(status.get("message")),
         deleting="deletionTimestamp" in metadata,
         gone=gone,
+        disruption=_words(_said(disruption)) if disruption.get("status") == "True" else None,
         unschedulable=_words(scheduled.get("message")) if scheduled.get("reason") == "Unschedulable" else None,
         ready=None if ready is None else ready.get("status") == "True",
         waiting=_waiting(state.get("waiting")),
@@ -154,6 +158,10 @@ def _terminated(state: Json | None) -> Terminated | None:
         reason=state.get("reason") or "",
         message=_words(state.get("message")),
     )
+
+
+def _said(condition: Json) -> str:
+    return f"{condition.get('reason') or ''}: {condition.get('message') or ''}"
 
 
 def _sha256(spec: Json) -> str:

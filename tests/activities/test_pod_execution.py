@@ -11,6 +11,7 @@ from temporalio.activity import ActivityCancellationDetails
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities import pod_execution
 from activities.messages import ExecutionTask, execution_run_id
 from activities.pod_execution import PodExecution
 from domain.errors import NodeLost, SandboxUnavailable, StorageUnavailable, WorkflowsUnavailable
@@ -271,6 +272,31 @@ async def test_a_stop_that_was_journaled_first_wins_over_the_receipt() -> None:
     assert (report.outcome, report.result_digest) == (RunOutcome.STOPPED, None)
 
 
+async def test_a_run_that_somebody_ends_without_an_order_is_lost_and_was_not_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pod_execution, "ORDER_WITHIN", 0.05)
+    platform = Platform(ENDLESS)
+    running = await platform.underway()
+
+    await platform.sandbox.kill(RUN)
+
+    with pytest.raises(ApplicationError, match="nobody had ordered a stop") as failed:
+        await running
+    assert (failed.value.type, failed.value.non_retryable) == ("runner_lost", True)
+    assert platform.records.receipts == {}
+
+
+async def test_a_kill_that_is_faster_than_its_order_is_a_stop() -> None:
+    platform = Platform(ENDLESS)
+    running = await platform.underway()
+
+    await platform.sandbox.kill(RUN)
+    platform.records.stops[ID] = StopOrder()
+
+    assert (await running).outcome is RunOutcome.STOPPED
+
+
 async def test_a_requested_cancellation_ends_the_run_and_still_reports() -> None:
     platform = Platform(ENDLESS)
     running = await platform.underway()
@@ -311,7 +337,7 @@ async def test_a_paused_execution_goes_on() -> None:
     platform.environment.cancel(ActivityCancellationDetails(paused=True))
     await asyncio.sleep(0.01)
     alive = list(platform.sandbox.alive)
-    await platform.sandbox.kill(RUN)
+    platform.records.stops[ID] = StopOrder()
 
     assert alive == [RUN]
     assert (await running).outcome is RunOutcome.STOPPED

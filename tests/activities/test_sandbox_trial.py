@@ -10,7 +10,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.messages import StageTask, trial_run_id
 from activities.sandbox_trial import SandboxTrial, trial_report, trial_request
-from domain.errors import SandboxUnavailable
+from domain.errors import RunnerLost, SandboxUnavailable
 from domain.evaluation import EffectiveConfig, StopOrder
 from domain.findings import StageReport, Verdict
 from domain.journal import EntryKind
@@ -95,6 +95,19 @@ def test_a_trial_that_was_not_seen_whole_is_inconclusive(seen: RunReport) -> Non
 
     assert EVALUATION.policy.verdict_of(report) is Verdict.INCONCLUSIVE
     assert report.note
+
+
+async def test_a_trial_whose_runner_is_lost_is_inconclusive_and_keeps_what_was_seen() -> None:
+    attempts = (Attempt(kind="connect", target="203.0.113.9:443", allowed=False),)
+    quiet, busy = (
+        Platform(Scene(raises=RunnerLost("it left"))),
+        Platform(Scene(raises=RunnerLost("it left"), attempts=attempts)),
+    )
+
+    reports = await quiet.start(), await busy.start()
+
+    assert [EVALUATION.policy.verdict_of(each) for each in reports] == [Verdict.INCONCLUSIVE, Verdict.REJECTED]
+    assert "it left" in reports[0].note
 
 
 async def test_a_trial_is_short_and_answered_with_canned_words() -> None:

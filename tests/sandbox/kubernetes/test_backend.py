@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from domain.errors import ImageUnavailable, PodRefused, Unschedulable
+from domain.errors import ImageUnavailable, PodRefused
 from domain.outcomes import RunOutcome
 from sandbox.kubernetes.backend import KubernetesSandbox
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.manifest import pod_name
 from tests.sandbox.kubernetes.runs import SPIN, Seen, a_run
-from tests.sandbox.kubernetes.world import ENVIRONMENTS, EXECUTIONS, TOOLS, TRIALS, World
+from tests.sandbox.kubernetes.world import ENVIRONMENTS, EXECUTIONS, TRIALS, World
 
 pytestmark = pytest.mark.cluster
 
@@ -169,31 +168,6 @@ async def test_an_image_that_is_not_there_is_ours_and_is_said_at_once(world: Wor
             await asyncio.wait_for(Seen().run(sandbox, a_run("print(1)")), 30)
 
 
-async def test_a_runtime_class_that_is_not_there_is_refused(world: World) -> None:
-    placement = world.placement(runtime_class="absent")
-    async with KubernetesSandbox.opened(world.kubeconfig, placement, ENVIRONMENTS) as sandbox:
-        with pytest.raises(PodRefused):
-            await Seen().run(sandbox, a_run("print(1)"))
-
-
-async def test_a_used_up_quota_may_pass(world: World) -> None:
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "nothing", "namespace": TRIALS},
-        "spec": {"hard": {"pods": "0"}},
-    }
-    world.kubectl("apply", "-f", "-", given=quota)
-    try:
-        async with KubernetesSandbox.opened(world.kubeconfig, world.placement(TRIALS), ENVIRONMENTS) as sandbox:
-            with pytest.raises(Unschedulable) as refused:
-                await Seen().run(sandbox, a_run("print(1)"))
-    finally:
-        world.kubectl("delete", "-f", "-", given=quota)
-
-    assert refused.value.retryable
-
-
 @pytest.mark.parametrize(("account", "namespace"), [("airlock-execution", EXECUTIONS), ("airlock-validation", TRIALS)])
 async def test_the_rights_of_a_role_are_enough(account: str, namespace: str, world: World, tmp_path: Path) -> None:
     kubeconfig = world.as_role(account, tmp_path)
@@ -201,25 +175,3 @@ async def test_the_rights_of_a_role_are_enough(account: str, namespace: str, wor
         isolation = await sandbox.probe()
 
     assert isolation.level == 2
-
-
-@pytest.mark.parametrize("component", ["apiserver", "kubelet"])
-async def test_a_part_of_the_cluster_that_restarts_costs_no_line_and_doubles_none(
-    component: str, sandbox: KubernetesSandbox
-) -> None:
-    if not (TOOLS / "ctl").exists():
-        pytest.skip("parts of the cluster can be restarted on our own one only")
-    count = 400
-    script = f"import time\nfor n in range({count}):\n    print(n, flush=True)\n    time.sleep(0.03)\n"
-    seen = Seen()
-    running = asyncio.create_task(seen.run(sandbox, a_run(script, timeout_seconds=60)))
-    await asyncio.wait_for(seen.printed.wait(), 60)
-
-    for action in ("kill", "start"):
-        await asyncio.to_thread(
-            subprocess.run, [str(TOOLS / "ctl"), action, component], capture_output=True, check=True, timeout=60
-        )
-    report = await asyncio.wait_for(running, 120)
-
-    assert seen.lines == [str(n) for n in range(count)]
-    assert (report.outcome, report.receipt) == (RunOutcome.COMPLETED, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import marshal
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -12,14 +13,18 @@ from typing import Any
 import pytest
 
 import sandbox.kubernetes.backend as backend_module
-from domain.errors import NodeLost, SandboxUnavailable, Unschedulable
+from domain.errors import NodeLost, RunnerLost, SandboxUnavailable, Unschedulable
 from domain.limits import RunLimits
 from domain.outcomes import RunOutcome
+from sandbox.box.order import Order
 from sandbox.kubernetes import pod_start
 from sandbox.kubernetes.backend import KubernetesSandbox
 from sandbox.kubernetes.cluster import Cluster
-from sandbox.kubernetes.manifest import manifest
+from sandbox.kubernetes.diagnosis import Cause
+from sandbox.kubernetes.manifest import SELECTOR, manifest, pod_name
+from sandbox.kubernetes.pod_report import order_for
 from sandbox.kubernetes.pod_stream import PodStream
+from sandbox.kubernetes.reflector import Reflector
 from sandbox.port import Printed, RunEvent
 from tests.sandbox.kubernetes.proxy import proxied
 from tests.sandbox.kubernetes.runs import Seen, a_run, echo
@@ -45,6 +50,26 @@ def changed(monkeypatch: pytest.MonkeyPatch, change: Callable[[Spec], object]) -
         return pod
 
     monkeypatch.setattr(backend_module, "manifest", made)
+
+
+async def test_a_pod_that_the_cluster_evicts_is_lost_and_was_not_stopped(world: World) -> None:
+    seen, request, namespace = (
+        Seen(),
+        a_run("import time\nprint(1, flush=True)\ntime.sleep(60)"),
+        world.placement().namespace,
+    )
+    name = pod_name(request.run_id)
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
+    async with KubernetesSandbox.opened(world.kubeconfig, world.placement(), ENVIRONMENTS) as sandbox:
+        running = asyncio.create_task(seen.run(sandbox, request))
+        await asyncio.wait_for(seen.printed.wait(), 60)
+        path = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
+        evicted = await asyncio.to_thread(world.kubectl, "create", "--raw", path, "-f", "-", given=eviction)
+        with pytest.raises(RunnerLost, match="displaced") as lost:
+            await asyncio.wait_for(running, 60)
+
+    assert evicted.returncode == 0, evicted.stderr
+    assert "EvictionByEvictionAPI" in lost.value.evidence
 
 
 async def test_a_node_that_nobody_has_is_unschedulable(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,12 +106,48 @@ async def test_the_kubelets_own_deadline_is_a_timeout(
     assert (report.outcome, report.receipt) == (RunOutcome.TIMED_OUT, False)
 
 
-async def test_memory_that_only_a_child_used_up_is_no_success(world: World) -> None:
-    script = "import os\nif os.fork() == 0:\n    x = b'x' * (3 << 30)\nos.wait()\nraise SystemExit(1)"
-    async with KubernetesSandbox.opened(world.kubeconfig, world.placement(), ENVIRONMENTS) as sandbox:
-        report = await Seen().run(sandbox, a_run(script))
+async def test_memory_that_only_a_child_used_up_is_no_success(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's doing: the runner, who counts too, looks away here."""
 
-    assert report.outcome is RunOutcome.MEMORY_LIMIT
+    def looks_away(*words: Any) -> Order:
+        order = order_for(*words)
+        order.resident_bytes = None
+        return order
+
+    monkeypatch.setattr(backend_module, "order_for", looks_away)
+    script = "import os\nif os.fork() == 0:\n    x = b'x' * (3 << 30)\nos.wait()\nraise SystemExit(1)"
+    request, placement = a_run(script), world.placement()
+    async with (
+        KubernetesSandbox.opened(world.kubeconfig, placement, ENVIRONMENTS) as sandbox,
+        Cluster.connect(world.kubeconfig) as cluster,
+        Reflector(cluster, placement.namespace, SELECTOR).running() as reflector,
+        reflector.changes(pod_name(request.run_id)) as changes,
+    ):
+        report = await Seen().run(sandbox, request)
+        async with asyncio.timeout(60):
+            while (terminated := (await changes.get()).terminated) is None:
+                pass
+
+    assert (terminated.reason, terminated.exit_code) == ("OOMKilled", 0)
+    assert (report.outcome, report.receipt) == (RunOutcome.MEMORY_LIMIT, True)
+
+
+async def test_memory_that_the_runner_itself_wanted_is_a_memory_limit(
+    world: World, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told by nobody but the cluster: there is no receipt."""
+    monkeypatch.setattr(backend_module, "compiled_by", too_large_a_pack)
+    async with KubernetesSandbox.opened(world.kubeconfig, world.placement(namespace), ENVIRONMENTS) as sandbox:
+        with pytest.raises(SandboxUnavailable, match="before the script could begin") as refused:
+            await Seen().run(sandbox, a_run("print(1)"))
+
+    assert refused.value.evidence == Cause.OUT_OF_MEMORY.value
+
+
+async def too_large_a_pack(*_: Any) -> bytes:
+    """What is executed in the runner's place uses up the pod's memory."""
+    pack = marshal.dumps((compile("x = b'x' * (6 << 30)", "a pack", "exec"),))
+    return b"%010d%s" % (len(pack), pack)
 
 
 @pytest.mark.slow

@@ -77,6 +77,24 @@ def test_an_eviction_for_the_nodes_need_is_not_the_scripts_doing(words: str) -> 
     assert isinstance(diagnosis.as_error(), RunnerLost)
 
 
+@pytest.mark.parametrize("ended", [None, Terminated(exit_code=1, reason="Error")])
+def test_a_pod_that_the_cluster_displaces_is_nobodys_order_and_not_the_scripts_doing(ended: Terminated | None) -> None:
+    pod = captured("displaced").model_copy(update={"terminated": ended, "running": ended is None, "gone": True})
+    diagnosis = diagnose(pod)
+
+    assert diagnosis is not None
+    assert (diagnosis.cause, diagnosis.outcome) == (Cause.DISPLACED, None)
+    assert "EvictionByEvictionAPI" in diagnosis.words
+
+
+def test_what_ended_for_its_memory_before_it_was_displaced_ended_for_its_memory() -> None:
+    pod = captured("displaced").model_copy(update={"terminated": Terminated(exit_code=137, reason="OOMKilled")})
+    diagnosis = diagnose(pod)
+
+    assert diagnosis is not None
+    assert diagnosis.cause is Cause.OUT_OF_MEMORY
+
+
 def test_a_passed_deadline_is_a_timeout_and_not_its_exit_code() -> None:
     diagnosis = diagnosed("deadline")
 
@@ -190,10 +208,26 @@ def test_a_deletion_comes_before_everything_but_an_end() -> None:
         (403, 'pods "ev-1" is forbidden: violates PodSecurity "restricted:latest": privileged', PodRefused),
         (403, 'pods is forbidden: User "worker" cannot create resource "pods"', PodRefused),
         (422, "ValidatingAdmissionPolicy 'airlock' denied request: with grace 0 ...", PodRefused),
+        (403, 'pods "ev-1" is forbidden: error looking up service account a/b: not found', PodRefused),
     ],
 )
-def test_only_the_quotas_refusal_may_pass(code: int, words: str, error: type[Exception]) -> None:
+def test_of_what_is_forbidden_the_quotas_refusal_alone_may_pass(code: int, words: str, error: type[Exception]) -> None:
     refused = refusal(code, words)
 
     assert type(refused) is error
     assert refused.retryable is (error is Unschedulable)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "said"),
+    [
+        (401, "it does not know this user, or not any more (Unauthorized)", "does not know this worker's user"),
+        (404, 'namespaces "airlock-executions" not found', "the namespace of the pod is not there"),
+        (403, "unable to create new content in namespace a because it is being terminated", "is being removed"),
+    ],
+)
+def test_a_cluster_that_has_lost_something_is_not_said_to_forbid_it(code: int, words: str, said: str) -> None:
+    refused = refusal(code, words)
+
+    assert type(refused) is SandboxUnavailable
+    assert said in refused.message

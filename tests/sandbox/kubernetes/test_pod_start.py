@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -9,12 +11,12 @@ from typing import Any, cast
 
 import pytest
 
-from domain.errors import PodRefused, SandboxUnavailable
+from domain.errors import PodRefused, SandboxUnavailable, Unschedulable
 from sandbox.kubernetes import pod_start
 from sandbox.kubernetes.cluster import Cluster
-from sandbox.kubernetes.cluster_errors import ClusterAway, Conflict, NotFound, Refused
+from sandbox.kubernetes.cluster_errors import ClusterAway, ClusterError, Conflict, NotFound, Refused
 from sandbox.kubernetes.manifest import manifest
-from sandbox.kubernetes.pod_start import created
+from sandbox.kubernetes.pod_start import created, taken
 from tests.sandbox.kubernetes.test_manifest import PLACEMENT, a_request
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -70,6 +72,103 @@ def ordered(attempt: str = "ours", **parts: Any) -> dict[str, Any]:
 
 def as_cluster(namespace: object) -> Cluster:
     return cast("Cluster", namespace)
+
+
+class Moody(Namespace):
+    """Fails so many creations before it takes one; `tried` tells of the first."""
+
+    def __init__(self, *errors: ClusterError) -> None:
+        super().__init__()
+        self.errors = list(errors)
+        self.tried = asyncio.Event()
+
+    async def create_pod(self, namespace: str, pod: Mapping[str, Any]) -> dict[str, Any]:
+        self.tried.set()
+        if self.errors:
+            raise self.errors.pop(0)
+        return await super().create_pod(namespace, pod)
+
+
+AWAY = ClusterAway("the API server does not answer")
+FULL = Refused("exceeded quota: all-scripts", 403)
+
+
+@pytest.fixture
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pod_start, "TRY_EVERY", 0.001)
+
+
+@pytest.mark.usefixtures("_soon")
+@pytest.mark.parametrize("error", [AWAY, FULL])
+async def test_a_cluster_that_is_away_or_full_gets_its_time(error: ClusterError) -> None:
+    namespace = Moody(error, error, error)
+
+    view = await taken(as_cluster(namespace), ordered(), asyncio.Event(), time.monotonic(), waits=True)
+
+    assert view is not None
+    assert (view.uid, namespace.created) == ("uid-1", 1)
+
+
+@pytest.mark.usefixtures("_soon")
+@pytest.mark.parametrize(("error", "raised"), [(AWAY, SandboxUnavailable), (FULL, Unschedulable)])
+@pytest.mark.parametrize(("began", "waits"), [(0.0, False), (-pod_start.SCHEDULED_WITHIN, True)])
+async def test_nobody_waits_for_ever_nor_with_a_trial(
+    error: ClusterError,
+    raised: type[Exception],
+    began: float,
+    waits: bool,
+) -> None:
+    namespace = Moody(error, error)
+
+    with pytest.raises(raised):
+        await taken(as_cluster(namespace), ordered(), asyncio.Event(), time.monotonic() + began, waits=waits)
+
+    assert len(namespace.errors) == 1
+
+
+@pytest.mark.usefixtures("_soon")
+async def test_what_the_cluster_forbids_is_not_asked_for_twice() -> None:
+    namespace = Moody(Refused("ValidatingAdmissionPolicy denied", 422), AWAY)
+
+    with pytest.raises(PodRefused):
+        await taken(as_cluster(namespace), ordered(), asyncio.Event(), time.monotonic(), waits=True)
+
+    assert namespace.errors == [AWAY]
+
+
+async def test_a_stop_ends_the_wait_for_a_full_cluster_where_there_is_nothing_to_end() -> None:
+    namespace, stop = Moody(*[FULL] * 1000), asyncio.Event()
+    waiting = asyncio.create_task(taken(as_cluster(namespace), ordered(), stop, time.monotonic(), waits=True))
+    await namespace.tried.wait()
+
+    stop.set()
+
+    assert await asyncio.wait_for(waiting, 30) is None
+
+
+async def test_a_stop_while_the_cluster_is_away_is_not_said_to_be_done() -> None:
+    namespace, stop = Moody(*[AWAY] * 1000), asyncio.Event()
+    waiting = asyncio.create_task(taken(as_cluster(namespace), ordered(), stop, time.monotonic(), waits=True))
+    await namespace.tried.wait()
+
+    stop.set()
+
+    with pytest.raises(SandboxUnavailable):
+        await asyncio.wait_for(waiting, 30)
+
+
+async def test_who_is_cancelled_while_the_cluster_is_away_leaves() -> None:
+    namespace = Moody(*[AWAY] * 1000)
+    waiting = asyncio.create_task(
+        taken(as_cluster(namespace), ordered(), asyncio.Event(), time.monotonic(), waits=True)
+    )
+    await namespace.tried.wait()
+
+    waiting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(waiting, 30)
+    assert namespace.created == 0
 
 
 async def test_a_request_whose_answer_was_lost_is_recognised() -> None:

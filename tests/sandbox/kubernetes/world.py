@@ -99,14 +99,19 @@ def entered() -> World:
 def namespace_of_its_own(world: World, like: str = TRIALS) -> Generator[str]:
     """A copy of a namespace for scripts, with all that guards it. Others use the cluster at the same time."""
     name = f"airlock-test-{secrets.token_hex(4)}"
-    rendered = world.kubectl("kustomize", str(LAPTOP))
-    objects = [_moved(each, like, name) for each in yaml.safe_load_all(rendered.stdout) if _belongs(each, like)]
-    made = world.kubectl("apply", "-f", "-", given={"apiVersion": "v1", "kind": "List", "items": objects})
-    assert made.returncode == 0, made.stderr
+    make_namespace(world, name, like)
     try:
         yield name
     finally:
         world.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def make_namespace(world: World, name: str, like: str = TRIALS) -> None:
+    """That copy, under a name."""
+    rendered = world.kubectl("kustomize", str(LAPTOP))
+    objects = [_moved(each, like, name) for each in yaml.safe_load_all(rendered.stdout) if _belongs(each, like)]
+    made = world.kubectl("apply", "-f", "-", given={"apiVersion": "v1", "kind": "List", "items": objects})
+    assert made.returncode == 0, made.stderr
 
 
 def _belongs(each: Mapping[str, Any], namespace: str) -> bool:
