@@ -165,6 +165,9 @@ _SIZE: Mapping[str, Demand] = {
         lambda s, _: s["volumes"].append({"name": "c", "persistentVolumeClaim": {"claimName": "c"}}), "bounded memory"
     ),
     "too much memory": Demand(lambda _, c: _both(c, memory="64Gi"), "maximum memory usage", BOUNDS),
+    "hardly a processor requested": Demand(
+        lambda _, c: c["resources"]["requests"].update(cpu="1m"), "cpu max limit to request ratio", BOUNDS
+    ),
     "too many processors": Demand(lambda _, c: _both(c, cpu="64"), "maximum cpu usage", BOUNDS),
     "too much disk": Demand(lambda _, c: _both(c, ephemeral_storage="64Gi"), "maximum ephemeral-storage", BOUNDS),
 }

@@ -85,8 +85,12 @@ class Placement(Value):
     """None: the node's default runtime, which is the host's kernel."""
     user_namespace: bool = False
     """Whether pods get a user namespace of their own (containerd 2, Linux 6.3)."""
+    strict_groups: bool = False
+    """Whether a pod is in no group that its image's own files name (containerd 2); no image of ours names one."""
+    apparmor: bool = False
+    """Whether a pod has the runtime's own profile, on nodes with AppArmor."""
     priority_class: str | None = None
-    """A low one that displaces nobody."""
+    """A low one that displaces nobody: `airlock-scripts` of deploy/kubernetes is."""
     node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
     doors: tuple[Annotated[str, Field(pattern=r"^[0-9a-fA-F.:\[\]]+:[0-9]{1,5}$")], ...] = ()
@@ -156,7 +160,7 @@ def _spec(spec: dict[str, Any], request: RunRequest, placement: Placement) -> di
     image = placement.images[request.environment]
     uid = run_uid(request.run_id, placement)
     spec["activeDeadlineSeconds"] = active_deadline_seconds(request)
-    spec["securityContext"] |= {"runAsUser": uid, "runAsGroup": uid}
+    spec["securityContext"] |= {"runAsUser": uid, "runAsGroup": uid, **_confined(placement)}
     spec["tolerations"] += [each.model_dump() for each in placement.tolerations]
     spec |= _as_configured(placement)
     spec["volumes"][0]["emptyDir"]["sizeLimit"] = str(request.limits.disk_bytes)  # counts as memory
@@ -176,6 +180,11 @@ def _as_configured(placement: Placement) -> dict[str, Any]:
         "nodeSelector": placement.node_selector or None,
     }
     return {name: value for name, value in asked.items() if value is not None}
+
+
+def _confined(placement: Placement) -> dict[str, Any]:
+    groups = {"supplementalGroupsPolicy": "Strict"} if placement.strict_groups else {}
+    return groups | ({"appArmorProfile": {"type": "RuntimeDefault"}} if placement.apparmor else {})
 
 
 def _resources(resources: dict[str, Any], request: RunRequest) -> dict[str, Any]:

@@ -20,14 +20,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from sandbox.kubernetes.cluster import Access, Cluster
+from sandbox.kubernetes.access import Access
+from sandbox.kubernetes.cluster import Cluster
 from storage.evaluations import Evaluations
 from tests.deploy.processes_on_the_node import put_on_the_node
 from tests.e2e.servers import ServerStack
 from tests.sandbox.kubernetes.world import ROOT, TOOLS, World, entered
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-CLUSTER_WIDE = ("validatingadmissionpolicies", "validatingadmissionpolicybindings", "namespaces")
+CLUSTER_WIDE = ("validatingadmissionpolicies", "validatingadmissionpolicybindings", "namespaces", "priorityclasses")
 IN_CLUSTER = ("validation", "execution", "monitor")
 
 
@@ -112,7 +113,7 @@ def test_what_is_installed_twice_is_there_once_and_what_is_removed_has_gone(inst
     removed = installation.airlock("uninstall-cluster")
 
     assert (first.returncode, second.returncode, removed.returncode) == (0, 0, 0), second.stderr + removed.stderr
-    assert len(there) == 7  # three namespaces, two policies and their bindings
+    assert len(there) == 8  # three namespaces, two policies and their bindings, a priority class
     assert again == there
     assert installation.left() == []
     assert not (installation.directory / "state" / "cluster").exists()

@@ -17,8 +17,8 @@ PLACEMENT = Placement(namespace="executions", images={"default": IMAGE})
 
 
 def a_request(run_id: str = "eval_a-execution", **parts: Any) -> RunRequest:
-    return RunRequest(
-        **{
+    return RunRequest.model_validate(
+        {
             "run_id": run_id,
             "purpose": RunPurpose.EXECUTION,
             "script": b"print(1)",
@@ -101,8 +101,17 @@ def test_what_the_operator_configures_is_in_the_pod() -> None:
     assert spec["securityContext"]["runAsUser"] < 65536
 
 
+def test_groups_and_a_profile_of_the_nodes_are_in_the_pod_where_its_nodes_know_them() -> None:
+    context = spec_of(strict_groups=True, apparmor=True)["securityContext"]
+
+    assert (context["supplementalGroupsPolicy"], context["appArmorProfile"]) == ("Strict", {"type": "RuntimeDefault"})
+
+
 def test_what_the_operator_did_not_configure_is_absent() -> None:
-    assert not {"runtimeClassName", "hostUsers", "nodeSelector", "priorityClassName"} & set(spec_of())
+    spec = spec_of()
+
+    assert not {"runtimeClassName", "hostUsers", "nodeSelector", "priorityClassName"} & set(spec)
+    assert not {"supplementalGroupsPolicy", "appArmorProfile"} & set(spec["securityContext"])
 
 
 def test_an_environment_without_an_image_is_not_run() -> None:
