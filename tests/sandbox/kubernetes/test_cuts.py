@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.model_calls import ModelAnswer, ModelRequest
 from domain.outcomes import RunOutcome
 from domain.runs import RunRequest
 from sandbox.kubernetes.backend import KubernetesSandbox
@@ -26,6 +27,10 @@ pytestmark = pytest.mark.cluster
 
 LINES = 150
 SCRIPT = f"import time\nfor n in range({LINES}):\n    print(n, flush=True)\n    time.sleep(0.01)\n"
+CALLS = 60
+ASKS = f"""def evaluate_model(model):
+    return [model.generate(f"call {{n}}") for n in range({CALLS})]
+"""
 CUT_AT = {
     "begin": (Began, ""),
     "first line": (Printed, "0"),
@@ -106,6 +111,31 @@ async def test_a_connection_that_is_cut_again_and_again_costs_nothing_either(wor
     assert report.outcome is RunOutcome.COMPLETED
 
 
+async def test_a_model_call_is_made_once_and_answered_however_often_the_way_is_cut(
+    world: World, tmp_path: Path
+) -> None:
+    calls: list[str] = []
+
+    async def counted(request: ModelRequest) -> ModelAnswer:
+        calls.append(request.messages[-1].content)
+        await asyncio.sleep(0.05)
+        return await echo(request)
+
+    async with (
+        proxied(world, tmp_path) as (proxy, kubeconfig),
+        KubernetesSandbox.opened(kubeconfig, world.placement(), ENVIRONMENTS) as sandbox,
+    ):
+        run = sandbox.run(a_run(ASKS, timeout_seconds=60), answer=counted, watch=Seen().watch, stop=asyncio.Event())
+        running = asyncio.create_task(run)
+        while not running.done():
+            await asyncio.wait({running}, timeout=0.5)
+            proxy.cut()
+        report = await running
+
+    assert calls == [f"call {n}" for n in range(CALLS)]
+    assert (report.outcome, report.result) == (RunOutcome.COMPLETED, [f"CALL {n}" for n in range(CALLS)])
+
+
 async def test_a_cut_after_the_receipt_changes_nothing(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,7 +175,7 @@ async def test_a_worker_killed_at_any_point_leaves_what_can_be_found_and_ended(p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", ["after create", "begin", "mid-stream", "completion"])
+@pytest.mark.parametrize("point", ["after create", "mid-stream", "completion"])
 async def test_a_trial_whose_worker_was_killed_is_held_again_from_its_beginning(point: str, world: World) -> None:
     """What is left of the first one is pending, running or over: in each case it is ended before the second begins."""
     seed, seen = int.from_bytes(os.urandom(4), "little"), Seen()
