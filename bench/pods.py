@@ -16,7 +16,7 @@ import select
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,8 @@ from sandbox.kubernetes.manifest import SELECTOR, manifest, pod_name
 from sandbox.kubernetes.pod_view import PodView
 from sandbox.kubernetes.reflector import Reflector
 from sandbox.local.residue import processes_of_seed
+from storage.evaluations import EvaluationRecord
+from tests.e2e.mortal_worker import POINTS
 from tests.e2e.outside import MODEL, SCRIPT, judged
 from tests.e2e.pod_stack import PodStack, a_pod_stack
 from tests.sandbox.kubernetes.runs import Seen, a_run
@@ -50,6 +52,8 @@ METHOD = {
     "stop_of_an_evaluation": "the same from a signal to the workflow, through every process of a stack; `ended`: until "
     "the row says stopped",
     "queued": "all are submitted at once; each calls a model that counts from outside who calls",
+    "killed": "of one evaluation after the other, submitted like these, the execution worker is killed at the named "
+    "point (SIGKILL), and another one started when all have died",
 }
 SPINS = "import hashlib, os, threading\n"
 BEGIN = """def evaluate_model(model):
@@ -96,6 +100,7 @@ async def main(count: int, evaluations: int) -> None:
             for kind, script in SCRIPTS.items():
                 await measure(f"stop of an evaluation, {kind}", evaluations_stopped(pods, script, max(3, count // 10)))
             await measure("queued", queued(pods, evaluations))
+            await measure("killed", killed(pods))
 
 
 async def cold(
@@ -213,16 +218,26 @@ async def queued(pods: PodStack, count: int) -> dict[str, Any]:
     ids = [await stack.submit(SCRIPT, config, model_id=MODEL) for config in configs]
     records = await stack.ended(ids, within=900)
     took = time.perf_counter() - began
-    verdict = await judged(stack.database, stack.outside, records, asked=before + count)
-    left = [name for name in pods.namespaces.values() if not await asyncio.to_thread(pods.world.is_empty, name, 30)]
-    return {
-        "evaluations": count,
-        "ended_within_s": round(took, 1),
-        "evaluations_per_s": round(count / took, 2),
-        **verdict._asdict(),
-        "faultless": verdict.faultless,
-        "pods_left_in": left,
+    figures = {"evaluations": count, "ended_within_s": round(took, 1), "evaluations_per_s": round(count / took, 2)}
+    return figures | await faults(pods, records, before + count)
+
+
+async def killed(pods: PodStack) -> dict[str, Any]:
+    """The worker at each point of an execution."""
+    before = await pods.stack.database.read(pods.rows)
+    ids = await pods.killed_at(POINTS)
+    records = await pods.stack.ended(ids.values(), within=300)
+    told = {
+        point: record.cause.code if record.cause else record.status for point, record in zip(ids, records, strict=True)
     }
+    return {"at": told} | await faults(pods, records, before + len(ids))
+
+
+async def faults(pods: PodStack, records: Sequence[EvaluationRecord], asked: int) -> dict[str, Any]:
+    """What must not be: an evaluation that is lost, stuck, executed twice or mute, or a pod that is left."""
+    verdict = await judged(pods.stack.database, pods.stack.outside, records, asked=asked)
+    left = [name for name in pods.namespaces.values() if not await asyncio.to_thread(pods.world.is_empty, name, 30)]
+    return {**verdict._asdict(), "faultless": verdict.faultless, "pods_left_in": left}
 
 
 if __name__ == "__main__":

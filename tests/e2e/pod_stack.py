@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import signal
+import sys
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from domain.evaluation import EvaluationConfig
 from domain.journal import EntryKind
 from domain.lifecycle import Status
 from storage.tables import evaluations
-from tests.e2e.outside import MODEL
+from tests.e2e.outside import MODEL, SCRIPT
 from tests.e2e.parts import text_of
 from tests.e2e.stack import Stack, a_stack
 from tests.sandbox.kubernetes.world import EXECUTIONS, TRIALS, World, entered, namespace_of_its_own
@@ -29,6 +31,10 @@ def evaluate_model(model):
     print('here', flush=True)
     time.sleep(600)
 """
+
+
+COUNTED = SCRIPT.replace("        time.sleep(", "        print(step, flush=True)\n        time.sleep(")
+"""Tells of each step that was seen from outside."""
 
 
 class PodStack:
@@ -66,6 +72,32 @@ class PodStack:
     def rows(connection: Connection) -> int:
         """How many evaluations there are."""
         return connection.execute(select(func.count()).select_from(evaluations)).scalar_one()
+
+    async def killed_at(self, points: Iterable[str], script: str = COUNTED) -> dict[str, str]:
+        """An evaluation for each point, whose execution worker was killed there. Returns their ids.
+
+        Another worker takes over when all have died.
+        """
+        stack, ids = self.stack, dict[str, str]()
+        if (process := stack.parts["execution"].process) is not None and process.poll() is None:
+            await stack.kill("execution")
+        for number, point in enumerate(points):
+            config = EvaluationConfig(timeout=120, params={"name": f"killed-{number}-{len(stack.parts)}"})
+            ids[point] = await stack.submit(script, config, model_id=MODEL)
+            name = f"mortal-{number}"
+            stack._add_worker(name, "execution")  # pyright: ignore[reportPrivateUsage]
+            command = [sys.executable, "-m", "tests.e2e.mortal_worker", point, "--role", "execution"]
+            stack.parts[name].command = command
+            stack.parts[name].start()
+            code = await stack.parts[name].left()
+            assert code == -signal.SIGKILL, f"{point}: {code}, {stack.parts[name].tail()}"
+        await stack.start("execution")
+        return ids
+
+    async def is_clean(self, within: float = 30) -> bool:
+        """Whether the last pod of every evaluation goes in time."""
+        names = [self.namespaces[each] for each in ("trials", "executions")]
+        return all([await asyncio.to_thread(self.world.is_empty, name, within) for name in names])
 
     def acted(self, name: str) -> int:
         """How often a monitor has acted."""

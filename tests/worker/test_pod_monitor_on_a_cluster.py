@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import subprocess
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from domain.journal import EntryKind
-from domain.lifecycle import Status
-from domain.runs import RunPurpose, RunRequest
+from domain.journal import EntryKind, NewEntry
+from domain.lifecycle import Stage
+from domain.runs import RunPurpose
 from sandbox.kubernetes.cluster import Cluster
 from sandbox.kubernetes.lease import Lease
-from sandbox.kubernetes.manifest import (
-    ANNOTATION_LASTING,
-    DEADLINE_SLACK_SECONDS,
-    lasting_sha256,
-    manifest,
-    pod_name,
-)
+from sandbox.kubernetes.manifest import ANNOTATION_LEASE, pod_name
 from sandbox.kubernetes.watched_namespace import WatchedNamespace
 from storage.evaluations import Evaluations
 from storage.journal import Journal
 from storage.oversight import Oversight
-from tests.builders import an_evaluation
 from tests.sandbox.kubernetes.world import TOOLS, World, entered, namespace_of_its_own
-from tests.storage.rows import ORDER, bring
+from tests.storage.rows import ORDER
+from tests.worker.pod_watch import DEADLINE, Watch, both
 from tests.worker.test_pod_monitor import Signals
 from worker import pod_reasons
 from worker.acts import Acts
@@ -41,12 +32,6 @@ from worker.reasons import Reason
 from workflows.metrics import Instruments
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-
-Change = Callable[[dict[str, Any]], object]
-WITHIN = 180.0
-"""Seconds after which a test gives up. None depends on how long anything takes."""
-DEADLINE = 250
-"""Seconds that a pod may live."""
 
 
 @pytest.fixture(scope="module")
@@ -60,81 +45,6 @@ def namespace(world: World) -> Iterator[str]:
     with namespace_of_its_own(world) as name:
         world.kubectl("label", "namespace", name, "airlock/scripts-")
         yield name
-
-
-@dataclass
-class Watch:
-    """A monitor at work on a namespace, and what it is told of and tells."""
-
-    world: World
-    namespace: str
-    evaluations: Evaluations
-    journal: Journal
-    signals: Signals
-    monitor: PodMonitor
-
-    async def begun(self, *, owned: bool = True, runs: bool = True, change: Change | None = None) -> str:
-        """A run whose pod is there, and whose worker is not. Returns the evaluation's id.
-
-        `runs`: its container is waited for. A pod that the monitor ends at once may be gone before anybody sees it run.
-        """
-        name = "".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=12))
-        evaluation_id = an_evaluation(name).evaluation_id
-        if owned:
-            await bring(self.evaluations, Status.VALIDATED, name)
-            run_id, now = f"{evaluation_id}-execution", datetime.now(UTC)
-            assert await self.evaluations.begin_execution(evaluation_id, run_id, "elsewhere", now)
-        await asyncio.to_thread(self.create, evaluation_id, change)
-        if runs:
-            await asyncio.to_thread(self.until, lambda: self.state(evaluation_id).startswith("Running"))
-        return evaluation_id
-
-    def create(self, evaluation_id: str, change: Change | None = None) -> None:
-        pod = manifest(
-            RunRequest(
-                run_id=f"{evaluation_id}-execution",
-                purpose=RunPurpose.EXECUTION,
-                script=b"",
-                model_id="m",
-                environment="default",
-                timeout_seconds=DEADLINE - DEADLINE_SLACK_SECONDS,
-            ),
-            self.world.placement(self.namespace),
-            "attempt",
-            datetime.now(UTC),
-        )
-        if change is not None:
-            change(pod)
-            pod["metadata"]["annotations"][ANNOTATION_LASTING] = lasting_sha256(pod["spec"])
-        made = self.world.kubectl("create", "-n", self.namespace, "-f", "-", given=pod)
-        assert made.returncode == 0, made.stderr
-
-    def state(self, evaluation_id: str) -> str:
-        """Its phase and when it was deleted; empty where it is not there."""
-        path = "jsonpath={.status.phase} {.metadata.deletionTimestamp}"
-        name = pod_name(f"{evaluation_id}-execution")
-        there = self.world.kubectl("get", "pod", "-n", self.namespace, name, "--ignore-not-found", "-o", path)
-        return there.stdout.strip()
-
-    async def gone(self, evaluation_id: str) -> None:
-        """Until its pod is, and the monitor has told of it."""
-        await asyncio.to_thread(self.until, lambda: not self.state(evaluation_id))
-        await asyncio.wait_for(self.monitor.settled(), WITHIN)
-
-    @staticmethod
-    def until(is_so: Callable[[], bool]) -> None:
-        last = time.monotonic() + WITHIN
-        while not is_so():
-            assert time.monotonic() < last
-            time.sleep(0.2)
-
-    async def change(self, *words: str, given: Any = None) -> None:
-        done = await asyncio.to_thread(self.world.kubectl, *words, "-n", self.namespace, given=given)
-        assert done.returncode == 0, done.stderr
-
-    async def told(self, evaluation_id: str) -> list[str]:
-        entries = await self.journal.read(evaluation_id, kinds=frozenset({EntryKind.LOG}))
-        return [str(entry.payload["text"]) for entry in entries]
 
 
 @pytest.fixture
@@ -165,10 +75,6 @@ async def watch(
                 task.cancel()
             await asyncio.wait(tasks)
             await monitor.close()
-
-
-def both(reason: Reason) -> list[str]:
-    return [f"{reason}: a stop was ordered by the monitor", f"{reason}: it was ended by the monitor"]
 
 
 async def test_a_pod_that_somebody_patches_is_stopped_and_then_killed(watch: Watch) -> None:
@@ -206,6 +112,50 @@ async def test_a_network_that_opens_ends_what_runs_in_it(watch: Watch) -> None:
         await watch.change("create", "-f", "-", given=policy)
 
     assert await watch.told(evaluation_id) == both(Reason.NETWORK_OPEN)
+
+
+async def test_a_quota_that_is_taken_away_ends_what_it_bounded(watch: Watch) -> None:
+    evaluation_id = await watch.begun()
+    quota = watch.world.read("resourcequota", watch.namespace, "all-scripts")
+
+    await watch.change("delete", "resourcequota", "all-scripts")
+    try:
+        await watch.gone(evaluation_id)
+    finally:
+        del quota["metadata"]["uid"], quota["metadata"]["resourceVersion"]
+        await watch.change("create", "-f", "-", given=quota)
+
+    assert await watch.told(evaluation_id) == both(Reason.UNBOUNDED)
+
+
+async def test_a_pod_whose_lease_is_over_is_ended(watch: Watch) -> None:
+    """Whoever made it has promised an end that it does not keep."""
+    long_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="seconds")
+
+    def promised(pod: dict[str, Any]) -> None:
+        pod["metadata"]["annotations"][ANNOTATION_LEASE] = long_ago
+
+    evaluation_id, bystander = await watch.begun(runs=False, change=promised), await watch.begun()
+    await watch.gone(evaluation_id)
+
+    assert await watch.told(evaluation_id) == both(Reason.LEASE_EXPIRED)
+    assert watch.state(bystander) == "Running"
+
+
+async def test_a_pod_that_runs_without_having_proved_its_isolation_is_ended(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proven, unproven = await watch.begun(), await watch.begun()
+    began = NewEntry(
+        at=datetime.now(UTC), kind=EntryKind.STAGE, run=f"{proven}-execution", frame=1, stage=Stage.POD_EXECUTION
+    )
+    await watch.journal.append(proven, [began])
+
+    monkeypatch.setattr(pod_reasons, "PROVEN_WITHIN", timedelta(seconds=1))
+    await watch.gone(unproven)
+
+    assert await watch.told(unproven) == both(Reason.UNPROVEN)
+    assert watch.state(proven) == "Running"
 
 
 async def test_orphans_are_reaped_and_others_pods_are_left_alone(watch: Watch) -> None:
