@@ -34,11 +34,11 @@ demo: setup  ## Start everything, run the examples, show how each fares, stop ev
 up: setup  ## Start everything and keep it running; writes .airlock/env
 	@exec $(BIN)/airlock up
 
-test: $(VENV)/dev.stamp  ## Run the everyday tests
-	@$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+test: $(VENV)/dev.stamp  ## Run the everyday tests, and say which were not run: KUBECONFIG brings those of a cluster
+	@$(BIN)/python -m pytest -q -rs -m "not slow" $(ARGS)
 
 nightly: $(VENV)/dev.stamp  ## Run all tests, those that take minutes too
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -rs $(ARGS)
 
 # The servers may be named by TEMPORAL_ADDRESS and TEST_POSTGRES_URL; otherwise those of the folder beside this one are used
 test-roles: $(VENV)/dev.stamp  ## Run the pipeline and its faults on a real Temporal and Postgres, two processes of each role
