@@ -49,6 +49,7 @@ def become_the_script(channel_fd: int, streams: tuple[int, int, int]) -> None:
     """
     try:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the handler was for process 1
         channel = socket.socket(fileno=channel_fd)
         profile()  # while the runner reads its order
         told = _told(channel)

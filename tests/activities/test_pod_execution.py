@@ -138,11 +138,15 @@ async def test_an_execution_that_an_earlier_attempt_has_ended_is_reported_and_no
     assert len(platform.sandbox.asked) == 1
 
 
-async def test_what_was_killed_before_anybody_ordered_it_is_lost_and_not_stopped() -> None:
+async def test_what_was_killed_before_anybody_ordered_it_is_lost_and_not_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pod_execution, "ORDER_WITHIN", 0.05)
     platform = Platform(ENDLESS)
     running = await platform.underway()
     await platform.sandbox.kill(RUN)  # as the same evaluation does once its workflow was reset
-    await running
+    with pytest.raises(ApplicationError, match="runner_lost"):
+        await running
 
     with pytest.raises(ApplicationError) as failed:
         await platform.start()

@@ -28,7 +28,7 @@ POINTS: dict[str, tuple[Any, str]] = {
     "mid-stream": (Conversation, "_tell"),
     "receipt": (PodRun, "_see_its_fate"),
     "completion": (KubernetesSandbox, "_leave"),
-    "recorded": (PodExecution, "_receipt"),
+    "recorded": (PodExecution, "_record"),
 }
 """What is called there. Of the last alone a worker dies after it, not before."""
 MIDDLE = "2"

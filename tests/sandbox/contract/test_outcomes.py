@@ -251,3 +251,9 @@ async def test_words_forged_on_the_channel_are_no_more_than_a_claim(
 async def test_an_unknown_environment_is_ours(bench: Bench) -> None:
     with pytest.raises(EnvironmentUnavailable):
         await bench.run("pass", environment="nowhere")
+
+
+async def test_a_script_dies_of_a_signal_that_its_runner_would_hear(bench: Bench) -> None:
+    report = await bench.run("import os, time\nos.kill(os.getpid(), 15)\ntime.sleep(10)")
+
+    assert report.outcome is RunOutcome.SIGNALLED
