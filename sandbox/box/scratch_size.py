@@ -6,19 +6,27 @@ import os
 import stat
 
 from sandbox.box.process_tree import descendants
-from sandbox.box.tree_size import bytes_below
+from sandbox.box.tree_size import FULL, bytes_below
 from sandbox.controls.caller import place_of
 
 _NEARLY = 64 * 1024
+MOST_MAPPINGS = 200_000
+"""Of all processes together: 64 honest ones have half of it, and reading more would keep the runner from its clock."""
 
 
 def bytes_filled(directory: str, ancestor: int) -> int:
-    """What those who come from `ancestor` keep there: below the directory, and in files that have no name any more."""
+    """What those who come from `ancestor` keep there: below the directory, and in files that have no name any more.
+
+    FULL where they have too many mappings for anybody to look at.
+    """
     sizes: dict[tuple[int, int], int] = {}
+    left = MOST_MAPPINGS
     for process in descendants(ancestor):
         place = place_of(process)
         _note_open(place, sizes)
-        _note_mapped(place, directory, sizes)
+        left -= _note_mapped(place, directory, sizes, left)
+        if left <= 0:
+            return FULL
     return bytes_below(directory) + sum(sizes.values())
 
 
@@ -32,22 +40,30 @@ def _note_open(place: str, sizes: dict[tuple[int, int], int]) -> None:
             sizes[status.st_dev, status.st_ino] = status.st_blocks * 512
 
 
-def _note_mapped(place: str, directory: str, sizes: dict[tuple[int, int], int]) -> None:
-    """Of what is only mapped, no more can be seen than how far the mappings reach."""
-    for addresses, offset, device, inode in _mappings(place, directory):
-        start, _, end = addresses.partition("-")
-        major, _, minor = device.partition(":")
-        file = os.makedev(int(major, 16), int(minor, 16)), int(inode)
-        sizes[file] = max(sizes.get(file, 0), int(offset, 16) + int(end, 16) - int(start, 16))
-
-
-def _mappings(place: str, directory: str) -> list[tuple[str, str, str, str]]:
+def _note_mapped(place: str, directory: str, sizes: dict[tuple[int, int], int], most: int) -> int:
+    """Of what is only mapped, no more can be seen than how far the mappings reach. How many were looked at."""
+    looked = 0
     try:
         with open(f"{place}/maps", encoding="utf-8", errors="replace", newline="\n") as file:  # names may have a \r
-            lines = [line.removesuffix("\n").split(maxsplit=5) for line in file if line.endswith(" (deleted)\n")]
+            for line in file:
+                looked += 1
+                if looked >= most:
+                    break
+                if line.endswith(" (deleted)\n"):
+                    _note_mapping(line.removesuffix("\n").split(maxsplit=5), directory, sizes)
     except OSError:
-        return []
-    return [(line[0], line[2], line[3], line[4]) for line in lines if line[5].startswith(f"{directory}/")]
+        pass
+    return looked
+
+
+def _note_mapping(fields: list[str], directory: str, sizes: dict[tuple[int, int], int]) -> None:
+    addresses, _, offset, device, inode, name = fields
+    if not name.startswith(f"{directory}/"):
+        return
+    start, _, end = addresses.partition("-")
+    major, _, minor = device.partition(":")
+    file = os.makedev(int(major, 16), int(minor, 16)), int(inode)
+    sizes[file] = max(sizes.get(file, 0), int(offset, 16) + int(end, 16) - int(start, 16))
 
 
 def is_full(directory: str, limit: int | None) -> bool:

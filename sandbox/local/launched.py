@@ -17,7 +17,7 @@ DEAD_WITHIN = 3.0
 _OWN_DEAD_WITHIN = 10.0
 """The same where nobody tries again: memory in very many pieces is given back slowly, at nice 19."""
 COLLECTS_WITHIN = 0.5
-"""Seconds that a launcher has to end after its runner, before it is killed too."""
+"""Seconds that a launcher has to end after its runner, before it is killed too. A guard ends when all are dead."""
 _MAX_COMPLAINT = 2000
 LOOK_EVERY = 0.002
 
@@ -89,8 +89,9 @@ async def end(launched: Launched, cgroup: RunCgroup | None, *, parting: bool = F
     runner = launched.runner if is_alive(launched.runner, launched.runner_started) else 0
     if runner and not parting:
         _kill(launched.launcher, runner, cgroup)
+    is_guard = launched.launcher == launched.runner
     with suppress(TimeoutError):
-        async with asyncio.timeout(COLLECTS_WITHIN):
+        async with asyncio.timeout(_OWN_DEAD_WITHIN if is_guard else COLLECTS_WITHIN):
             await launched.process.wait()
     _kill(launched.launcher if is_alive(launched.launcher, started) else 0, 0, cgroup)
     try:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.box import scratch_size
 from sandbox.box.scratch_size import bytes_filled
+from sandbox.box.tree_size import FULL
 
 MIB = 1 << 20
 MAPS_AND_REMOVES = """
@@ -39,6 +41,15 @@ def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
 @pytest.mark.usefixtures("keeper")
 def test_a_file_that_is_only_mapped_counts_whatever_its_name_was(tmp_path: Path) -> None:
     assert bytes_filled(str(tmp_path), os.getpid()) >= MIB
+
+
+@pytest.mark.usefixtures("keeper")
+def test_more_mappings_than_can_be_looked_at_are_more_than_anybody_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scratch_size, "MOST_MAPPINGS", 10)
+
+    assert bytes_filled(str(tmp_path), os.getpid()) == FULL
 
 
 def test_nothing_is_counted_where_nothing_is(tmp_path: Path) -> None:
