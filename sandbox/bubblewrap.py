@@ -15,6 +15,15 @@ from sandbox.local.wall import wall_for
 
 __all__ = ["BubblewrapSandbox", "launcher_path"]
 
+_STREAMS = {"stdin": 0, "stdout": 1, "stderr": 2}
+_DEVICES = (
+    *(word for device in ("/dev/null", "/dev/urandom") for word in ("--dev-bind", device, device)),
+    *("--symlink", "/proc/self/fd", "/dev/fd"),
+    *(word for name, to in _STREAMS.items() for word in ("--symlink", f"fd/{to}", f"/dev/{name}")),
+    *("--dir", "/dev/shm"),  # noqa: S108 - closed, but honest libraries look for it
+)
+"""What of /dev a script may open, on the read-only root: each device of bubblewrap's own /dev is one mount more."""
+
 
 class BubblewrapSandbox(NamespacedSandbox):
     """One box per run, and in it the runner as the first process."""
@@ -24,8 +33,7 @@ class BubblewrapSandbox(NamespacedSandbox):
     def _plan(self, environment: Environment, request: RunRequest, box: Box) -> LaunchPlan:  # noqa: ARG002
         command = (
             self._launcher(), *NAMESPACES, "--cap-drop", "ALL", "--info-fd", "{info}",
-            *system_mounts(),
-            "--dev", "/dev", "--remount-ro", "/dev", "--proc", "/proc",
+            *system_mounts(), *_DEVICES, "--proc", "/proc",
             "--size", str(request.limits.disk_bytes), "--tmpfs", SCRATCH,
             *(part for root in beyond_system(environment.roots) for part in ("--ro-bind", root, root)),
             "--remount-ro", "/", "--chdir", "/",

@@ -15,8 +15,10 @@ import time
 
 from sandbox.box.line_to_worker import LineToWorker
 from sandbox.box.order import Order
+from sandbox.box.script_child import load_compiler
 from sandbox.box.script_process import Refused, ScriptProcess, forked
 from sandbox.box.waking import woken
+from sandbox.controls.call_rules import profile
 from sandbox.controls.kernel import (
     PR_SET_CHILD_SUBREAPER,
     PR_SET_DUMPABLE,
@@ -84,6 +86,10 @@ def _wait_for_the_order() -> None:
     """It comes when this process is where all that it starts belongs; not a byte of it is read here."""
     poll = select.poll()
     poll.register(0, select.POLLIN)
+    for prepare in (profile, load_compiler):
+        if poll.poll(0):
+            break
+        prepare()  # whoever has it before the fork need not do it twice
     poll.poll()
 
 

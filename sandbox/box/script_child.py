@@ -51,7 +51,8 @@ def become_the_script(channel_fd: int, streams: tuple[int, int, int]) -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the handler was for process 1
         channel = socket.socket(fileno=channel_fd)
-        profile()  # while the runner reads its order
+        profile()
+        load_compiler()  # while the runner reads its order
         told = _told(channel)
         wall = WallSpec.from_json(told["wall"])
         os.setpgid(0, 0)  # no session of its own: where each is scheduled as one, nice 19 would weigh within it alone
@@ -68,6 +69,11 @@ def become_the_script(channel_fd: int, streams: tuple[int, int, int]) -> None:
         os.environ.update(told["environment"])
     except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on
         os._exit(70)
+
+
+def load_compiler() -> None:
+    """Compile something: what the first compilation makes for all others takes longer than a script's own."""
+    compile("", "", "exec")
 
 
 def _walled(channel: socket.socket, wall: WallSpec, told: dict[str, Any]) -> Start:
