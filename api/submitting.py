@@ -39,7 +39,8 @@ START_SECONDS = 2.0
 """How long an answer waits for the start of its workflow. Well below the 5 s after which the sweep looks."""
 MARK_SECONDS = 0.2
 """How long a started workflow is not marked as such, so that one transaction marks all that came meanwhile."""
-PING_SECONDS = 1.0
+PING_SECONDS = 5.0
+"""What Temporal gets to answer. On a busy machine a second is too little, and it would be told to be away."""
 ANSWERED_LATELY = 1.0
 """Seconds for which Temporal counts as being there after it has answered."""
 
@@ -115,6 +116,7 @@ class Submitting:
         self._policy, self._check_within = policy, check_within
         self._marks = marks
         self._answered_at = float("-inf")
+        self._pinging: asyncio.Task[None] | None = None
         self._leaving = asyncio.Event()
         self._unmarked: list[str] = []
         self._marking: asyncio.Task[None] | None = None
@@ -126,6 +128,8 @@ class Submitting:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._leaving.set()
+        if self._pinging is not None:
+            self._pinging.cancel()
         if self._marking is not None:
             await self._marking
 
@@ -185,10 +189,14 @@ class Submitting:
         return Problem(400, "missing_module", f"The environment lacks the module {module!r}. {advice}", errors=[told])
 
     async def _require_workflows(self) -> None:
-        """Accept nothing while Temporal is away. Raises WorkflowsUnavailable."""
-        now = asyncio.get_running_loop().time()
-        if now - self._answered_at < ANSWERED_LATELY:
+        """Accept nothing while Temporal is away. It is asked once for all who wait. Raises WorkflowsUnavailable."""
+        if asyncio.get_running_loop().time() - self._answered_at < ANSWERED_LATELY:
             return
+        if self._pinging is None or self._pinging.done():
+            self._pinging = asyncio.create_task(self._ping())
+        await asyncio.shield(self._pinging)  # whoever leaves takes the answer from nobody
+
+    async def _ping(self) -> None:
         try:
             async with asyncio.timeout(PING_SECONDS):
                 await self._workflows.ping()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from domain.errors import WorkflowsUnavailable
@@ -10,7 +11,10 @@ from domain.evaluation import Evaluation, StatusReport, StopOrder
 
 @dataclass
 class FakeWorkflows:
-    """`away`: Temporal does not answer. `lost_after_ping`: it goes away between the ping and the start."""
+    """`away`: Temporal does not answer. `lost_after_ping`: it goes away between the ping and the start.
+
+    `answers_pings` holds up its answers where it is cleared.
+    """
 
     away: bool = False
     lost_after_ping: bool = False
@@ -20,8 +24,12 @@ class FakeWorkflows:
     approved: list[tuple[str, str, str | None]] = field(default_factory=list[tuple[str, str, str | None]])
     rejected: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
     reports: dict[str, StatusReport] = field(default_factory=dict[str, StatusReport])
+    answers_pings: asyncio.Event = field(default_factory=asyncio.Event)
     pings: int = 0
     queries: int = 0
+
+    def __post_init__(self) -> None:
+        self.answers_pings.set()
 
     def _reach(self) -> None:
         if self.away:
@@ -29,6 +37,7 @@ class FakeWorkflows:
 
     async def ping(self) -> None:
         self.pings += 1
+        await self.answers_pings.wait()
         self._reach()
         self.away = self.lost_after_ping
 

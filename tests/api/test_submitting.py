@@ -90,7 +90,7 @@ async def test_a_repeated_request_is_answered_as_the_first_was_whatever_is_away(
     headers = JSON | {"Idempotency-Key": "once"}
     first = await client.post(ROOT, content=EXAMPLE, headers=headers)
     workflows.away = True
-    services.submitting._answered_at = float("-inf")
+    services.submitting._answered_at = float("-inf")  # pyright: ignore[reportPrivateUsage] - a second ago
 
     again = await client.post(ROOT, content=EXAMPLE, headers=headers)
 
@@ -108,6 +108,21 @@ async def test_nothing_is_accepted_while_temporal_is_away(client: httpx.AsyncCli
     assert int(answer.headers["retry-after"]) > 0
     assert "secret" not in answer.text
     assert listed["evaluations"] == []
+
+
+async def test_temporal_is_asked_once_for_all_who_wait_and_whoever_leaves_takes_the_answer_from_nobody(
+    client: httpx.AsyncClient, workflows: FakeWorkflows
+):
+    workflows.answers_pings.clear()
+
+    asking = [asyncio.create_task(client.post(ROOT, content=EXAMPLE, headers=JSON)) for _ in range(10)]
+    await asyncio.sleep(0.5)
+    asking.pop(0).cancel()
+    workflows.answers_pings.set()
+    answers = await asyncio.gather(*asking)
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert workflows.pings == 1
 
 
 async def test_what_was_accepted_before_temporal_went_away_is_left_to_the_sweep(
