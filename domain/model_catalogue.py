@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -35,4 +37,15 @@ class CatalogueModel(Value):
     def _an_endpoint_has_an_address(self) -> Self:
         if self.provider is Provider.OPENAI_COMPATIBLE and not self.base_url:
             raise ValueError("an openai_compatible model needs base_url")
+        if self.base_url is not None and not _is_address(self.base_url):
+            raise ValueError("base_url is no address: it is http://host/path or https://host:port/path")
         return self
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port  # reading it judges it
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and port != 0 and not re.search(r"\s", url)

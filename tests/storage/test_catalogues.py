@@ -90,6 +90,10 @@ def test_models_are_loaded_by_id(tmp_path: Path) -> None:
         (MODEL.replace("openai_compatible", "somebody"), "provider: "),
         ("[[models]]\nmodel_id = 'one'\nprovider = 'openai_compatible'", "needs base_url"),
         (MODEL + MODEL, "'one' is there twice"),
+        (MODEL.replace("https://models.example", "https://models.example:many"), "base_url is no address"),
+        (MODEL.replace("https://models.example", "models.example"), "base_url is no address"),
+        (MODEL.replace("https://models.example", "https://"), "base_url is no address"),
+        (MODEL.replace("models.example", "models example"), "base_url is no address"),
         ("\x00", "is not TOML"),
     ],
 )
