@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from detection.arguments import argument_texts
 from detection.names import ATTRIBUTES, MODULE_NAMES, PATCHED_MODULES
 from detection.notes import Note, note_at
+from detection.origins import origin
 from detection.patch_rules import is_own_function
 from detection.reaching import ASKING, MODEL, asks_model, is_made_from_answers, reached_from
 from detection.resolving import Meanings, Resolver
@@ -25,8 +26,14 @@ from detection.templates import template
 
 _SYSTEM_STEPS = frozenset({"sys", "os", "_os", "_sys", "modules", "environ", "builtins", "posix", "subprocess"})
 _BOUND_TO = frozenset({"__self__", "__func__"})
-_COMMON = frozenset({"get", "open", "run", "call", "trace", "main", "resolve", "browse"})
+_COMMON = frozenset(
+    {"get", "open", "run", "call", "trace", "main", "resolve", "browse", "prepare", "Example", "read_file"}
+)
 """Names in `MODULE_NAMES` that many honest objects have, too."""
+_OUTSIDE = frozenset({"files", "environment", "arguments"})
+"""Origins of names that are no part of the script."""
+_OF_CONTAINERS = frozenset(name for kind in (list, dict, set) for name in dir(kind))
+"""`modules.append(module)`: a list of modules is none."""
 _STEP = re.compile(r"[.\[\]{}!:]")
 _DUNDER = re.compile(r"__\*+(?:__)?|\*+__")
 
@@ -55,7 +62,7 @@ def is_of_model(node: ast.expr, resolver: Resolver) -> bool:
 def _unknown_name_notes(node: ast.Call, owners: Meanings, resolver: Resolver) -> Iterator[Note]:
     if MODEL in owners and _is_foreign_name(node.args[1], resolver):
         yield note_at("opens_model", node, evidence="getattr")
-    if _is_computed_import(node.args[0], resolver) and _is_answered(node, resolver):
+    if _is_computed_import(node.args[0], resolver) and _is_answered(node.args[:2], resolver):
         yield note_at("calls_by_text", node)
     if owners & GUARDED_MODULES:
         yield note_at("computed_attribute", node, evidence=min(owners & GUARDED_MODULES))
@@ -90,17 +97,62 @@ def deletion_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         yield note_at("forges_harness", node, evidence="delattr")
 
 
+def chosen_module_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`import_module(params["scorer"]).main()`, `methodcaller(name)(import_module(answer))`."""
+    owner = _owner_of(node.func, resolver)
+    taken = owner is not None and _is_computed_import(owner, resolver) and _is_answered([owner], resolver)
+    walked = node.args[-1:] if "functools.reduce" in resolver.meanings(node.func) and len(node.args) > 2 else []
+    if walked and resolver.looks_up(node.args[0]) and None in resolver.texts(node.args[1]):
+        yield from _walk_notes(node, resolver)
+    elif taken:
+        yield note_at("calls_by_text", node)
+
+
+def _owner_of(function: ast.expr, resolver: Resolver) -> ast.expr | None:
+    """What a method is taken from: by name, or by `getattr(module, "score")`."""
+    if isinstance(function, ast.Call) and "builtins.getattr" in resolver.meanings(function.func):
+        return function.args[0] if function.args else None
+    if isinstance(function, ast.Attribute) and function.attr not in _OF_CONTAINERS:
+        return function.value
+    return None
+
+
+def _walk_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
+    """`reduce(getattr, names, os)`, with names that nobody can know."""
+    names, owner = node.args[1:3]
+    guarded = resolver.meanings(owner) & GUARDED_MODULES
+    if guarded:
+        yield note_at("computed_attribute", node, evidence=min(guarded))
+    elif (resolver.is_import(owner) or _is_computed_import(owner, resolver)) and _is_answered([names], resolver):
+        yield note_at("calls_by_text", node)
+
+
 def _is_computed_import(node: ast.expr, resolver: Resolver, hops: int = 2) -> bool:
     """Whether a value is a module whose name nobody can know."""
     if isinstance(node, ast.Call) and node.args:
         return bool(resolver.meanings(node.func) & IMPORTERS) and None in resolver.texts(node.args[0])
+    if isinstance(node, ast.Subscript):
+        return "sys.modules" in resolver.meanings(node.value) and None in resolver.texts(node.slice)
     sources = resolver.sources.of.get(node.id, []) if isinstance(node, ast.Name) and hops else []
     return any(_is_computed_import(each, resolver, hops - 1) for each in sources[:8])
 
 
-def _is_answered(node: ast.Call, resolver: Resolver) -> bool:
-    """Whether the names come from an answer, or from whatever a document holds; a registry's come from elsewhere."""
-    return ".object_hook" in resolver.sources.of or any(is_made_from_answers(each, resolver) for each in node.args)
+def _is_answered(names: list[ast.expr], resolver: Resolver) -> bool:
+    """Whether names come from an answer, a document or a setting; a registry's come from the script."""
+    if ".object_hook" in resolver.sources.of:
+        return True
+    return any(
+        is_made_from_answers(each, resolver) or origin(each, resolver).kinds & _OUTSIDE or _is_set(each, resolver)
+        for each in names
+    )
+
+
+def _is_set(node: ast.expr, resolver: Resolver) -> bool:
+    """Whether a setting of the evaluation may be in a value."""
+    settings = resolver.sources.settings
+    return bool(settings) and any(
+        isinstance(part, ast.Name) and part.id in settings for part in reached_from(node, resolver)
+    )
 
 
 def _is_foreign_name(node: ast.expr, resolver: Resolver) -> bool:

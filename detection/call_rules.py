@@ -23,6 +23,7 @@ from detection.database_rules import database_notes
 from detection.disguises import hides_text
 from detection.ending_rules import ending_notes
 from detection.environment_rules import variable_notes
+from detection.executable_rules import creation_notes, mode_notes
 from detection.exhaustion_rules import blocking_notes, limit_notes, signal_notes, stack_notes
 from detection.file_rules import path_argument_notes
 from detection.flow_rules import network_flow_notes, prompt_notes
@@ -33,8 +34,10 @@ from detection.notes import Note, note_at
 from detection.origins import origin
 from detection.patch_rules import redirect_notes
 from detection.payload_rules import factory_notes
+from detection.places import FOUND_IN_OTHERS
+from detection.process_rules import owner_notes
 from detection.reaching import MODEL, is_made_from_answers
-from detection.resolving import FOUND_IN_OTHERS, Resolver
+from detection.resolving import Resolver
 from detection.sources import callee
 from detection.spelling import is_spelled
 from detection.static_tables import (
@@ -324,13 +327,6 @@ def _codec_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
         yield note_at("hooks_interpreter", node, evidence="codecs.register_error")
 
 
-def _mode_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
-    """`os.chmod(path, 0o4755)`, `path.chmod(0o755)`: no evaluation makes programs."""
-    modes = (mode for each in node.args[-1:] for mode in resolver.integers(each))
-    if any(mode & 0o6111 and mode < 1 << 16 for mode in modes):
-        yield note_at("makes_executable", node)
-
-
 def _looking_notes(node: ast.Call, resolver: Resolver) -> Iterator[Note]:
     """`inspect.getsource(type(model))`: the harness from the inside."""
     if resolver.names_internals and "inspect.getmembers" in resolver.meanings(node.func):
@@ -363,7 +359,9 @@ _BY_NAME: tuple[tuple[frozenset[str], Callable[[ast.Call, Resolver], Iterator[No
     (frozenset({"importlib.util.spec_from_file_location", "importlib.machinery.SourceFileLoader"}), _loader_notes),
     (_BINARY_LOADERS, _loader_notes),
     (frozenset({"codecs.register_error"}), _codec_notes),
-    (frozenset({"os.chmod", "pathlib.Path().chmod"}), _mode_notes),
+    (frozenset({"os.chmod", "pathlib.Path().chmod"}), mode_notes),
+    (frozenset({"os.open", "posix.open"}), creation_notes),
+    (frozenset({"fcntl.fcntl"}), owner_notes),
     (_LOOKERS, _looking_notes),
     (frozenset({"sys.setrecursionlimit", "threading.stack_size"}), stack_notes),
     (frozenset({"signal.pthread_sigmask", "signal.sigaction"}), blocking_notes),

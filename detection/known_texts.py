@@ -123,12 +123,13 @@ class Texts:
     def _with_flowing(self, key: str, value: Any) -> Known:
         """What a name amounts to where it is read, and all that flows into it."""
         sources = self._sources.of.get(key, ())
+        chosen: Known = {None: None} if key in self._sources.settings else {}  # by whoever starts the evaluation
         if not sources:
-            return {None: None} if value is None else self._kept_of(dict.fromkeys(_flat(value)))
+            return {None: None} if value is None else self._kept_of({**dict.fromkeys(_flat(value)), **chosen})
         flowing = self._flowing_into(self._flows.setdefault(key, _Flow({}, [])), sources)
-        if value is None or flowing.keys() >= (own := dict.fromkeys(_flat(value))).keys():
+        if not chosen and (value is None or flowing.keys() >= dict.fromkeys(_flat(value)).keys()):
             return flowing
-        return self._kept_of({**own, **flowing})
+        return self._kept_of({**dict.fromkeys(_flat(value)), **flowing, **chosen})
 
     def _flowing_into(self, flow: _Flow, sources: Sequence[ast.expr]) -> Known:
         """The texts of all sources but those that are open. Each is looked at once, by whichever read comes to it.
@@ -196,7 +197,7 @@ class Texts:
                 return self._joined_by(owner, node.args[0])
             if method in _READERS or (method in _SAME_PATH and not node.args):
                 return self._texts(owner)
-        passed = name in _PATHS or (isinstance(function, ast.Name) and name in _PASSING)
+        passed = name in _HOLDING or (isinstance(function, ast.Name) and name in _PASSING)
         return self._texts(node.args[0]) if passed and node.args else {None: None}
 
     def _joined_by(self, by: ast.expr, parts: ast.expr) -> Known:
@@ -242,7 +243,7 @@ def _key(node: ast.expr) -> str:
 
 
 _SAME_PATH = frozenset({"resolve", "absolute", "expanduser", "as_posix"})
-_PATHS = frozenset(
+_HOLDING = frozenset(
     {
         "Path",
         "PurePath",
@@ -256,9 +257,10 @@ _PATHS = frozenset(
         "iglob",
         "walk",
         "listdir",
+        "deque",
     }
 )
-_READERS = frozenset({"get", "pop", "values", "keys", "items", "copy"})
+_READERS = frozenset({"get", "pop", "popleft", "values", "keys", "items", "copy"})
 _PASSING = frozenset({"str", "list", "tuple", "set", "sorted", "reversed", "iter", "next", "dict", "max", "min"})
 
 

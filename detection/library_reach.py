@@ -58,9 +58,9 @@ WHOLE_MODULES: Mapping[str, str] = kinds(
     (
         "code_loading",
         """bdb runpy zipimport imp code codeop marshal _frozen_importlib _frozen_importlib_external __builtin__ pip
-        ensurepip _bootstrap_external rlcompleter zipapp test.support test.libregrtest distutils.core
-        distutils.ccompiler distutils.spawn setuptools numpy.distutils lib2to3.refactor lib2to3.main
-        lib2to3.pgen2.driver""",
+        ensurepip _bootstrap_external importlib._bootstrap importlib._bootstrap_external rlcompleter zipapp
+        test.support test.libregrtest distutils.core distutils.ccompiler distutils.spawn setuptools numpy.distutils
+        lib2to3.refactor lib2to3.main lib2to3.pgen2.driver""",
     ),
     ("debugger", "pdb faulthandler"),
     ("harness_access", "__main__"),

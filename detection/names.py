@@ -68,11 +68,27 @@ _OS = _table(
     ("changes_privileges", ("openpty", "login_tty", "lchflags", "chflags", "removexattr", "pidfd_getfd")),
     ("signals_process", ("setpriority", "sched_setaffinity", "sched_setscheduler", "sched_setparam")),
     ("hooks_interpreter", ("register_at_fork",)),
+    ("signals_process", ("O_ASYNC",)),
 )
 _SUBPROCESS = _table(
     ("starts_process", ("run", "call", "check_call", "check_output", "Popen", "getoutput", "getstatusoutput"))
 )
 _BUILTINS = _table(("dynamic_code", ("exec", "eval", "compile", "__import__", "breakpoint")))
+
+_RUN_AS_CODE: Mapping[str, str] = {
+    "dataclasses": "_create_fn _FuncBuilder",
+    "typing": "_eval_type _make_forward_ref",
+    "gettext": "c2py",
+    "sysconfig": "_init_posix",
+    "xml.sax": "_create_parser",
+    "multiprocessing.spawn": "_fixup_main_from_path _fixup_main_from_name prepare import_main_path spawn_main _main",
+    "multiprocessing.sharedctypes": "make_property",
+    "optparse.Values()": "read_file read_module",
+    "importlib.machinery": "BuiltinImporter FrozenImporter PathFinder",
+    "importlib": "_bootstrap _bootstrap_external",
+}
+"""Functions that the library has for itself: they run, or import, what they are handed as text."""
+_PRIVATE = {module: _table(("dynamic_code", names.split())) for module, names in _RUN_AS_CODE.items()}
 
 MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
@@ -88,6 +104,7 @@ MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "inspect": _table(
             ("frame_lookup", ("currentframe", "stack", "getouterframes", "getinnerframes", "trace")),
             ("frame_access", ("getgeneratorlocals", "getcoroutinelocals", "getasyncgenlocals", "getclosurevars")),
+            ("dynamic_code", ("_signature_fromstr", "_signature_from_builtin", "_main")),
         ),
         "sys": _table(
             ("tracing", ("settrace", "setprofile", "addaudithook", "monitoring", "call_tracing")),
@@ -102,18 +119,22 @@ MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "uuid": _table(
             ("starts_process", ("_get_command_stdout", "_find_mac_near_keyword", "_find_mac_under_heading"))
         ),
-        "platform": _table(("starts_process", ("_syscmd_file", "_syscmd_ver"))),
+        "platform": _table(("starts_process", ("_syscmd_file", "_syscmd_ver", "_Processor"))),
         "pickle": _table(
             ("unpickles_literal", ("REDUCE", "GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD")),
             ("unpickles_literal", ("_Unpickler", "_loads", "_load", "EXT1", "EXT2", "EXT4")),
         ),
-        "fcntl": _table(("machine_interface", ("ioctl",))),
+        "fcntl": _table(
+            ("machine_interface", ("ioctl",)),
+            # the kernel signals whom a script names as the owner of a descriptor
+            ("signals_process", ("F_SETOWN", "F_SETSIG", "F_SETOWN_EX", "F_SETLEASE", "F_NOTIFY", "FASYNC")),
+        ),
         "codecs": _table(("hooks_interpreter", ("register", "unregister"))),
-        "encodings": _table(("hooks_interpreter", ("_cache", "aliases"))),
+        "encodings": _table(("hooks_interpreter", ("_cache", "aliases")), ("dynamic_code", ("search_function",))),
         "traceback": _table(("frame_access", ("walk_stack",))),
         "xml.sax.handler": _table(("reads_entities", ("feature_external_ges", "feature_external_pes"))),
         "types": _table(("introspection", ("CodeType",))),
-        "pkgutil": _table(("dynamic_code", ("resolve_name",))),
+        "pkgutil": _table(("dynamic_code", ("resolve_name", "read_code", "ImpLoader", "ImpImporter"))),
         "pydoc": _table(
             (
                 "dynamic_code",
@@ -127,19 +148,30 @@ MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             (
                 "early_exit",
                 ("_sigsegv", "_sigabrt", "_sigfpe", "_fatal_error", "_stack_overflow", "_read_null"),
-            )
+            ),
+            ("early_exit", ("dump_traceback_later",)),
         ),
         **dict.fromkeys(("cProfile", "profile", "timeit", "trace"), _table(("dynamic_code", ("main",)))),
+        **dict.fromkeys(
+            ("multiprocessing", "multiprocessing.process"), _table(("signals_process", ("parent_process",)))
+        ),
+        "psutil": _table(("signals_process", ("process_iter", "pids")), ("starts_process", ("Popen",))),
+        "psutil.Process()": _table(
+            ("signals_process", ("kill", "terminate", "suspend", "send_signal", "parent", "parents"))
+        ),
+        **_PRIVATE,
         "distutils.spawn": _table(("starts_process", ("spawn",))),
         "multiprocessing.util": _table(("starts_process", ("spawnv_passfds",))),
         "resource": _table(("signals_process", ("prlimit",))),
-        "unittest.mock": _table(("dynamic_code", ("_importer", "_dot_lookup"))),
+        "unittest.mock": _table(("dynamic_code", ("_importer", "_dot_lookup", "_get_target", "_set_signature"))),
         "test.support.import_helper": _table(("dynamic_code", ("import_module", "import_fresh_module"))),
         "logging.config": _table(
-            ("dynamic_code", ("_resolve", "fileConfig", "listen", "BaseConfigurator", "DictConfigurator"))
+            ("dynamic_code", ("_resolve", "fileConfig", "listen", "BaseConfigurator", "DictConfigurator")),
+            ("dynamic_code", ("_install_handlers", "_install_loggers", "_create_formatters")),
         ),
         "doctest": _table(
-            ("dynamic_code", ("DocTestParser", "DocTestRunner", "DebugRunner", "debug_src", "debug_script"))
+            ("dynamic_code", ("DocTestParser", "DocTestRunner", "DebugRunner", "debug_src", "debug_script")),
+            ("dynamic_code", ("Example", "DocTest", "_normalize_module")),
         ),
         "pdb": _table(("dynamic_code", ("Pdb",))),
         "importlib.abc": _table(
@@ -147,7 +179,9 @@ MODULE_NAMES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             ("code_loading", ("MetaPathFinder", "PathEntryFinder", "ResourceLoader")),
         ),
         "importlib.metadata": _table(("dynamic_code", ("EntryPoint",))),
-        "multiprocessing.managers": _table(("network_protocol", ("BaseManager", "SyncManager", "Server"))),
+        "multiprocessing.managers": _table(
+            ("network_protocol", ("BaseManager", "SyncManager", "Server")), ("dynamic_code", ("MakeProxyType",))
+        ),
         "xmlrpc.server": _table(("dynamic_code", ("resolve_dotted_attribute",))),
         "airlock_runtime": _table(("harness_access", ("send", "receive", "Model", "__file__", "__dict__", "_read"))),
         "webbrowser": _table(("opens_browser", ("open", "open_new", "open_new_tab", "get"))),

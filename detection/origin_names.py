@@ -24,7 +24,7 @@ ORIGINS: Mapping[str, str] = kinds(
     (
         "source",
         """inspect.getsource inspect.getsourcelines sys.path sys.modules
-        sys.executable sys.orig_argv inspect.stack inspect.currentframe
+        sys.orig_argv inspect.stack inspect.currentframe
         sys._getframe traceback.extract_stack traceback.format_stack sys.exc_info""",
     ),
     (
@@ -32,8 +32,10 @@ ORIGINS: Mapping[str, str] = kinds(
         """sysconfig.get_path sysconfig.get_paths site.getsitepackages site.getusersitepackages sys.prefix
         sys.base_prefix sys.exec_prefix sys.base_exec_prefix site.USER_SITE site.USER_BASE sysconfig.get_config_var
         importlib.util.find_spec importlib.util.cache_from_source inspect.getsourcefile inspect.getfile
-        importlib.metadata.distribution importlib.metadata.files importlib.resources.files""",
+        importlib.metadata.distribution importlib.metadata.files importlib.resources.files
+        sys.executable shutil.which os.get_exec_path os.defpath""",
     ),
+    ("arguments", "sys.argv builtins.input"),
     (
         "temporary",
         """tempfile.mkdtemp tempfile.mkstemp tempfile.TemporaryDirectory tempfile.NamedTemporaryFile

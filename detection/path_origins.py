@@ -41,6 +41,8 @@ def path_origin_notes(node: ast.Call, act: Act, paths: list[ast.expr], resolver:
             yield note_at("alters_found_files", node, evidence="the script itself")
         elif act in _CHANGES and "library" in made_of.kinds and "temporary" not in made_of.kinds:
             yield note_at("writes_to_machine", node, evidence="a library's own place")
+        elif act in _CHANGES and "environment" in made_of.kinds and "PATH" in made_of.texts:
+            yield note_at("writes_to_machine", node, evidence="a directory of PATH")
         elif act in _CHANGES and "listing" in made_of.kinds and _is_theirs(made_of):
             yield note_at("alters_found_files", node)
         elif act is not Act.SEARCHES and _is_chosen_by_answer(path, resolver):

@@ -8,17 +8,15 @@ from __future__ import annotations
 import ast
 import builtins
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from operator import attrgetter
-from typing import Any
 
 from detection.bindings import Bindings
 from detection.folding import Folder
 from detection.imports import Imports
 from detection.known_texts import Texts
 from detection.local_names import is_local, local_spans
-from detection.node_kinds import WRAPPED
+from detection.places import ALTERNATIVES, FOUND_IN_OTHERS, is_namespace, is_whole, through_libraries
 from detection.sources import Origin, Sources, callee
 from detection.static_tables import IMPORTERS, PASSING, RELEVANT_NAMES
 from detection.syntax_tree import Nodes
@@ -28,13 +26,14 @@ MAX_PASSES = 6
 STEPS_PER_NODE = 30
 FREE_STEPS = 50_000
 """A script's evaluations may take this much, and so much per node of it. Honest scripts need a tenth."""
+MAX_STEPS = 20
+MAX_WALK = 5
+"""Names on the way from a module to what is called. Honest chains are shorter."""
 Meanings = frozenset[str]
 NOTHING: Meanings = frozenset()
 
 _BUILTINS = frozenset(name for name in dir(builtins) if not name.startswith("__")) | {"__import__"}
 _BARE_INTERNALS = frozenset({"subclasses", "globals", "builtins", "closure", "loader", "mro"})
-FOUND_IN_OTHERS = frozenset({"os", "posix", "sys", "subprocess", "builtins", "importlib"})
-"""Modules that are attributes of other modules: `shutil.os`, `random._os`."""
 _FOUND_IN_LIBRARIES = frozenset(
     {"socket", "shutil", "ctypes", "pickle", "signal", "marshal", "asyncio", "ssl", "linecache", "runpy"}
 )
@@ -44,6 +43,8 @@ _UNWRAPPING = frozenset({"values", "items", "copy", "popitem", "popleft", "eleme
 _SAME = frozenset({"__call__", "__func__", "__wrapped__", "__get__"})
 """Attributes that lead to the object itself, as far as it matters."""
 _APPLYING = frozenset({"builtins.map", "functools.partial", "operator.call", "itertools.starmap", "functools.reduce"})
+
+_LOOKUPS = frozenset({"builtins.getattr", "inspect.getattr_static"})
 
 _Reader = tuple[str, ast.expr]
 
@@ -68,7 +69,7 @@ class Resolver:
         self.made_from_answers: dict[int | str, bool] = {}
         """What `detection.reaching` knows, by node or name."""
         self._imported: Mapping[str, Meanings] = {
-            name: found | {_through_libraries(each) for each in found} for name, found in imports.meanings().items()
+            name: found | {through_libraries(each) for each in found} for name, found in imports.meanings().items()
         }
         self._relevant = RELEVANT_NAMES | frozenset[str]().union(*self._imported.values())
         self._local = local_spans(nodes, _BUILTINS)
@@ -124,6 +125,15 @@ class Resolver:
         """The names by which one of `wanted`, which are no builtin functions, may be meant: hardly a script has any."""
         every = (*self._imported.items(), *self._names.items(), ("__builtins__", {"builtins"}))
         return frozenset(name for name, meanings in every if not wanted.isdisjoint(meanings))
+
+    def imported_names(self, node: ast.expr) -> Iterator[str]:
+        """The dotted names that an attribute of something imported is written as: `t._f` as `typing._f`."""
+        path: list[str] = []
+        while isinstance(node, ast.Attribute):
+            path.append(node.attr)
+            node = node.value
+        if isinstance(node, ast.Name):
+            yield from (".".join([found, *reversed(path)]) for found in self._imported.get(node.id, NOTHING))
 
     def _settle(self) -> bool:
         """Let every name mean what flows into it, until nothing changes."""
@@ -188,7 +198,7 @@ class Resolver:
         elif isinstance(node, ast.Subscript):
             yield from self._subscript(node.value, node.slice)
         else:
-            alternatives = _ALTERNATIVES.get(node.__class__)
+            alternatives = ALTERNATIVES.get(node.__class__)
             for part in alternatives(node) if alternatives is not None else ():
                 yield from self.meanings(part)
 
@@ -274,9 +284,25 @@ class Resolver:
             yield from self._subscript(arguments[0], arguments[1])
 
     def looks_up(self, function: ast.expr) -> bool:
-        """`getattr`, and `lambda owner, name: getattr(owner, name)`."""
-        inner = function.body if isinstance(function, ast.Lambda) else None
-        return "builtins.getattr" in self.meanings(inner.func if isinstance(inner, ast.Call) else function)
+        """`getattr`, and functions such as `lambda owner, name: getattr(owner, name)`."""
+        if isinstance(function, ast.Lambda):
+            return self._is_lookup(function.body)
+        if isinstance(function, ast.Name) and f"{function.id}()" in self.sources.of:
+            return any(map(self._is_lookup, self.sources.of[f"{function.id}()"][:8]))
+        return bool(_LOOKUPS & self.meanings(function))
+
+    def _is_lookup(self, node: ast.expr) -> bool:
+        match node:
+            case ast.Call(func=ast.Attribute(attr="__getattribute__")):
+                return True
+            case ast.Call(func=ast.Attribute(value=inner, attr="get" | "__getitem__")) | ast.Subscript(value=inner):
+                return is_whole(inner)
+            case ast.Call(func=ast.Call(func=maker)):
+                return "operator.attrgetter" in self.meanings(maker)
+            case ast.Call(func=function):
+                return bool(_LOOKUPS & self.meanings(function))
+            case _:
+                return False
 
     def _applied(self, function: str, arguments: Sequence[ast.expr]) -> Iterator[str]:
         """`map(getattr, [os], ["system"])`, `reduce(getattr, ["path", "join"], os)`: a container is its elements."""
@@ -288,11 +314,24 @@ class Resolver:
             names = self.folder.fold(rest[0])
             if isinstance(names, tuple):
                 path = ".".join(map(str, names))
-                yield from (_through_libraries(f"{owner}.{path}") for owner in self.meanings(rest[1]))
-            yield from self._member(rest[1], rest[0])
+                yield from (through_libraries(f"{owner}.{path}") for owner in self.meanings(rest[1]))
+            yield from self._walked(rest[1], rest[0])
         else:
             for inner in sorted(self.meanings(first)):
                 yield from self._called(inner, rest)
+
+    def _walked(self, owner: ast.expr, names: ast.expr) -> Iterator[str]:
+        """Whatever is reached from `owner` by some of `names`, one after another."""
+        steps = [text for text in self.texts(names) if text is not None][:MAX_STEPS]
+        found = {text.removeprefix("_") for text in steps} & FOUND_IN_OTHERS
+        reached = set(self.meanings(owner))
+        reached |= found if reached or self.is_import(owner) else set()
+        for _ in range(MAX_WALK):
+            further = {through_libraries(f"{each}.{step}") for each in reached for step in steps} & self._relevant
+            if further <= reached:
+                break
+            reached |= further
+        yield from sorted(reached)
 
     def _makers(self, function: ast.expr) -> Iterator[ast.Call]:
         """Calls that have made the function that is called."""
@@ -318,14 +357,14 @@ class Resolver:
         owners = self.meanings(owner)
         if owners:
             for text in self.texts(name):
-                yield from (_through_libraries(f"{each}.{text}") for each in owners)
+                yield from (through_libraries(f"{each}.{text}") for each in owners)
         if self.is_import(owner):
             found = {text.removeprefix("_") for text in self.texts(name) if text is not None}
             yield from found & (FOUND_IN_OTHERS | _FOUND_IN_LIBRARIES)
 
     def _subscript(self, owner: ast.expr, key: ast.expr) -> Iterator[str]:
         owners = self.meanings(owner)
-        yield from (each for each in owners if not _is_namespace(each))  # an element of a container
+        yield from (each for each in owners if not is_namespace(each))  # an element of a container
         if owners:
             for text in self.texts(key):
                 yield from (self._item(each, text) for each in owners if text is not None)
@@ -335,45 +374,9 @@ class Resolver:
         if owner == "sys.modules":
             return key
         if owner.endswith(".__dict__"):
-            return _through_libraries(f"{owner.removesuffix('.__dict__')}.{key}")
+            return through_libraries(f"{owner.removesuffix('.__dict__')}.{key}")
         if owner == "builtins":
             return f"builtins.{key}"
         if owner in {"builtins.globals()", "builtins.locals()"}:
             return "builtins" if key == "__builtins__" else min(self._imported.get(key, NOTHING), default="")
         return ""
-
-
-def _through_libraries(name: str) -> str:
-    """`statistics.random._os.getppid` as `os.getppid`: a module that is found in another one is itself."""
-    owner, *path = name.split(".")
-    for place, part in reversed(list(enumerate(path))):
-        if part.removeprefix("_") in FOUND_IN_OTHERS and owner != "asyncio":
-            return ".".join([part.removeprefix("_"), *path[place + 1 :]])
-    return name
-
-
-def _is_namespace(meaning: str) -> bool:
-    return meaning.endswith((".__dict__", "()")) or meaning in {"sys.modules", "os.environ", "os.environb"}
-
-
-def _sides(node: ast.BinOp) -> Sequence[ast.expr]:
-    return (node.left, node.right) if isinstance(node.op, ast.Add | ast.BitOr) else ()
-
-
-def _element(node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> Sequence[ast.expr]:
-    return (node.elt,)
-
-
-def _value(node: ast.DictComp | ast.NamedExpr | ast.Await | ast.Starred) -> Sequence[ast.expr]:
-    return (node.value,)
-
-
-_ALTERNATIVES: Mapping[type[ast.expr], Callable[[Any], Sequence[ast.expr]]] = {
-    ast.IfExp: attrgetter("body", "orelse"),
-    ast.BinOp: _sides,
-    **dict.fromkeys((ast.BoolOp, ast.Dict), attrgetter("values")),
-    **dict.fromkeys((ast.List, ast.Tuple, ast.Set), attrgetter("elts")),
-    **dict.fromkeys((ast.ListComp, ast.SetComp, ast.GeneratorExp), _element),
-    **dict.fromkeys((ast.DictComp, *WRAPPED), _value),
-}
-"""The expressions whose value, or an element of it, an expression is."""

@@ -7,7 +7,7 @@ that name return. Scopes and order play no part, and a container is what was put
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from detection.local_names import own_nodes, own_statements
@@ -19,10 +19,12 @@ from detection.node_kinds import (
     CONTEXTS,
     FUNCTIONS,
     ITERATIONS,
+    NAMES_AND_MEMBERS,
     PATTERNS,
     RESULTS,
     SEQUENCES,
 )
+from detection.parameters import Parameters
 from detection.syntax_tree import Nodes
 from detection.word_lists import words
 
@@ -50,20 +52,29 @@ class Sources:
         self.of: dict[str, list[ast.expr]] = {}
         self.models: set[str] = set()
         """What the first parameter of `evaluate_model` is called."""
+        self.settings: set[str] = set()
+        """What the others are called: whoever starts the evaluation gives them."""
         self._seen: set[tuple[str, int]] = set()
-        self._parameters: dict[str, _Parameters] = {}
+        self._parameters: dict[str, Parameters] = {}
         self._methods: set[int] = set()
         self._defined: set[str] = set()
         self._functions: dict[str, list[ast.FunctionDef | ast.AsyncFunctionDef]] = {}
         self._classes: dict[str, list[ast.ClassDef]] = {}
+        self._fields: dict[str, list[str]] = {}
+        """The annotated names of each class, which its constructor fills where it has none of its own."""
         self._yields = bool(nodes.of(ast.Yield, ast.YieldFrom))
         for node in nodes.of(ast.ClassDef):
             self._see_class(node)
         for node in nodes.of(*CALLABLES, *BINDING, ast.Call):
             self._see(node)
+        of_instances = bool(self._fields) or "__call__" in self._parameters
         for _ in range(2):  # once more for functions that were handed to functions
             for call in nodes.of(ast.Call):
                 self._bind_arguments(call)
+            for call in nodes.of(ast.Call) if of_instances else ():
+                self._bind_instance(call)
+        if not _OPERATORS.isdisjoint(self._parameters):
+            self._bind_operands(nodes)
 
     def defines(self, name: str) -> bool:
         """Whether some function, method or class of the script has that name."""
@@ -92,6 +103,13 @@ class Sources:
     def _see_class(self, node: ast.ClassDef) -> None:
         self._defined.add(node.name)
         self._classes.setdefault(node.name, []).append(node)
+        fields = [
+            each.target.id
+            for each in node.body
+            if isinstance(each, ast.AnnAssign) and isinstance(each.target, ast.Name)
+        ]
+        if fields:
+            self._fields.setdefault(node.name, []).extend(fields)
         for base in node.bases:  # a client of one's own is a client
             self._add(node.name, base)
         for statement in node.body:
@@ -122,6 +140,7 @@ class Sources:
             self._remember(node.name, node)
             if node.name == ENTRY_POINT and positional:
                 self.models.add(positional[0].arg)
+                self.settings.update(each.arg for each in (*positional[1:], *node.args.kwonlyargs))
                 self.of.setdefault(positional[0].arg, [])
             for value in self._results(node):
                 self._add(f"{node.name}()", value)
@@ -133,7 +152,7 @@ class Sources:
                 yield node.value
 
     def _remember(self, name: str, function: _Function) -> None:
-        known = self._parameters.setdefault(name, _Parameters())
+        known = self._parameters.setdefault(name, Parameters())
         known.add(function.args, skipped=1 if id(function) in self._methods else 0)
 
     def _see_call(self, node: ast.Call) -> None:
@@ -141,7 +160,7 @@ class Sources:
             if keyword.arg is not None:
                 self._add(f".{keyword.arg}", keyword.value)
         if isinstance(node.func, ast.Lambda):
-            parameters = _Parameters()
+            parameters = Parameters()
             parameters.add(node.func.args)
             self._pass_on(node, parameters)
         elif isinstance(node.func, ast.Attribute) and node.func.attr in _ADDERS:
@@ -183,7 +202,7 @@ class Sources:
         self.of.setdefault(key, []).append(value)
         for function in _functions_in(value):
             self._add(f"{key}()", function.body)
-            self._parameters.setdefault(key.removeprefix("."), _Parameters()).add(function.args)
+            self._parameters.setdefault(key.removeprefix("."), Parameters()).add(function.args)
 
     def _bind_arguments(self, node: ast.Call) -> None:
         name = callee(node.func)
@@ -193,12 +212,41 @@ class Sources:
         elif not name:
             return
         for source in self.of.get(name, ())[:_MAX_ALIASES]:
-            other = self._parameters.get(source.id) if isinstance(source, ast.Name) else None
+            other = self._parameters.get(callee(source)) if isinstance(source, NAMES_AND_MEMBERS) else None
             if other is not None and other is not own:
                 self._pass_on(node, other)
                 self._add(f"{name}()", ast.copy_location(ast.Call(source, node.args, node.keywords), node))
 
-    def _pass_on(self, node: ast.Call, parameters: _Parameters) -> None:
+    def _bind_instance(self, node: ast.Call) -> None:
+        """`Scorer()(answer)`, and `score(answer)` after `score = Scorer()`; `Call(**found)` of a class of fields."""
+        name = callee(node.func)
+        fields = self._fields.get(name, ())
+        for field, value in zip(fields, node.args, strict=False):
+            self._add(f".{field}", value)
+        for found in (each.value for each in node.keywords if each.arg is None):
+            for field in fields:
+                self._add(f".{field}", found)
+        called = self._parameters.get("__call__")
+        if called is None:
+            return
+        key = f".{name}" if isinstance(node.func, ast.Attribute) else name
+        made = [node.func] if isinstance(node.func, ast.Call) else self.of.get(key, ())[:_MAX_ALIASES]
+        if any(isinstance(each, ast.Call) and callee(each.func) in self._classes for each in made):
+            self._pass_on(node, called)
+            for result in tuple(self.of.get("__call__()", ())) if name else ():
+                self._add(f"{name}()", result)
+
+    def _bind_operands(self, nodes: Nodes) -> None:
+        """`Walk(os) / "path"`, `Walk(os)["path"]` of a class of the script."""
+        for node in nodes.of(ast.BinOp, ast.Subscript):
+            if isinstance(node, ast.BinOp):
+                name, operand = _OPERATOR_NAMES.get(type(node.op), ""), node.right
+            else:
+                name, operand = "__getitem__", node.slice
+            for parameter in self._parameters[name].at(0) if name in self._parameters else ():
+                self._add(parameter, operand)
+
+    def _pass_on(self, node: ast.Call, parameters: Parameters) -> None:
         for number, argument in enumerate(node.args):
             if isinstance(argument, ast.Starred):
                 names, value = parameters.every(), argument.value
@@ -212,40 +260,22 @@ class Sources:
 
 
 _MAX_ALIASES = 8
-
-
-class _Parameters:
-    """The parameters of all functions of one name, by position."""
-
-    def __init__(self) -> None:
-        self._positions: list[dict[str, None]] = []
-        self._rest: dict[str, None] = {}
-        self._named: dict[str, None] = {}
-
-    def add(self, arguments: ast.arguments, skipped: int = 0) -> None:
-        positional = [*arguments.posonlyargs, *arguments.args]
-        for number, argument in enumerate(positional[skipped:]):
-            if number == len(self._positions):
-                self._positions.append({})
-            self._positions[number][argument.arg] = None
-        for argument in (*positional, *arguments.kwonlyargs):
-            self._named[argument.arg] = None
-        for rest in (arguments.vararg, arguments.kwarg):
-            if rest is not None:
-                self._rest[rest.arg] = None
-
-    def at(self, number: int) -> tuple[str, ...]:
-        here = self._positions[number] if number < len(self._positions) else {}
-        return (*here, *self._rest)
-
-    def named(self, name: str | None) -> tuple[str, ...]:
-        """Where a keyword argument arrives; None: any of them."""
-        if name is None:
-            return self.every()
-        return (name,) if name in self._named else tuple(self._rest)
-
-    def every(self) -> tuple[str, ...]:
-        return (*self._named, *self._rest)
+_OPERATOR_NAMES: Mapping[type[ast.AST], str] = {
+    ast.Div: "__truediv__",
+    ast.FloorDiv: "__floordiv__",
+    ast.Mod: "__mod__",
+    ast.Add: "__add__",
+    ast.Sub: "__sub__",
+    ast.Mult: "__mul__",
+    ast.MatMult: "__matmul__",
+    ast.Pow: "__pow__",
+    ast.RShift: "__rshift__",
+    ast.LShift: "__lshift__",
+    ast.BitOr: "__or__",
+    ast.BitAnd: "__and__",
+    ast.BitXor: "__xor__",
+}
+_OPERATORS = frozenset({"__getitem__", *_OPERATOR_NAMES.values()})
 
 
 def callee(function: ast.expr) -> str:

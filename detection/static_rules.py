@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
+from detection.attribute_rules import chosen_module_notes
 from detection.call_rules import call_notes, path_assignment_notes
 from detection.capabilities import correlations, inventory
 from detection.class_rules import class_notes
@@ -25,6 +26,7 @@ from detection.notes import Note, note, note_at
 from detection.patch_rules import patch_notes
 from detection.payload_rules import channel_notes, pickled_code, read_annotations, written_annotations
 from detection.probe_rules import probe_notes
+from detection.process_rules import parent_notes
 from detection.reaching import ASKING, MODEL
 from detection.rescans import Rescans
 from detection.resolving import Resolver
@@ -68,6 +70,7 @@ class _Analysis:
     def __init__(self, walk: NameWalk, rescans: Rescans) -> None:
         self._rescans = rescans
         self._nodes = walk.nodes
+        self._names = walk.names
         self._imports = walk.imports
         self._named = list(walk.notes())
         self._aliases = self._imports.meanings()
@@ -83,9 +86,18 @@ class _Analysis:
         open_notes = [*found, *self._named]
         found += search_notes(self._nodes, self._resolver)
         found += channel_notes(calls)
+        found += self._rare_notes(calls, modules)
         found += correlations(open_notes, modules, calls, self._resolver)
         yield from found
         yield from inventory([*open_notes, *found], modules, calls, self._resolver)
+
+    def _rare_notes(self, calls: list[ast.Call], modules: set[str]) -> Iterator[Note]:
+        """What is asked about every call of a script that names what it takes, and of no other."""
+        if "getppid" in self._names:
+            yield from parent_notes(calls, self._resolver)
+        if modules & {"importlib", "functools", "sys"} or "__import__" in self._names:
+            for call in calls:
+                yield from chosen_module_notes(call, self._resolver)
 
     def _single_notes(self) -> Iterator[Note]:
         yield from self._module_notes()

@@ -35,7 +35,7 @@ GRAVE_IN_DISGUISE = words("""
     hooks_interpreter reads_entities opens_browser tracing star_import opens_model edits_output sends_data tells_model
     alters_found_files answer_as_path steers_programs looks_for_platform leaves_database acts_after_end probes_machine
     waits_for_date makes_executable loads_written_code pickles_calls calls_by_text forges_value replaces_module
-    looks_into_model
+    looks_into_model private_function
 """)
 """Findings in decoded text that make the decoding a finding: nobody encodes these for a good reason."""
 
@@ -200,6 +200,7 @@ HARNESS_MODULES = frozenset({"__main__", "builtins", "json", "json.encoder", "ai
 
 PATCHABLE_MODULES = frozenset(
     {"time", "random", "math", "statistics", "datetime", "hashlib", "re", "secrets", "operator", "functools", "string"}
+    | {"timeit"}
 )
 """Libraries of the interpreter by which a scorer measures, besides those that the harness needs."""
 
@@ -235,7 +236,7 @@ IMPORTERS = frozenset(
 )
 NAMED_IMPORTERS = words("""
     unittest.main unittest.TestProgram xml.sax.make_parser xml.dom.getDOMImplementation
-    xml.dom.domreg.getDOMImplementation multiprocessing.set_forkserver_preload
+    xml.dom.domreg.getDOMImplementation multiprocessing.set_forkserver_preload pydoc.render_doc pydoc.doc builtins.help
 """)
 """They import what a text names, beside what they are for."""
 SENSITIVE_MODULES = frozenset(
@@ -271,7 +272,7 @@ _ASKED_FOR = (
     *("dis.dis", "dis.Bytecode", "dis.get_instructions", "dis.code_info", "dis.show_code", "dis.disassemble"),
     *("builtins.delattr", *NAMED_IMPORTERS, *TYPE_MAKERS),
     *("numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full", "atexit.register", "weakref.finalize", "os.putenv"),
-    *("builtins.range", "pathlib.Path().chmod"),
+    *("builtins.range", "pathlib.Path().chmod", "fcntl.fcntl"),
     *(
         "os.path.expandvars",
         "posixpath.expandvars",

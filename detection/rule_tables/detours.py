@@ -137,6 +137,15 @@ DETOURS = (
         left_alone=b"import types\nisinstance(f, types.FunctionType)",
     ),
     Rule(
+        id="private_function",
+        severity=HIGH,
+        why="Calls a function that a module of the library has for itself: some of them run what they are handed.",
+        instead="Call what the module documents.",
+        technique="T1059.006",
+        noticed=b"import typing\ntyping._type_check('x', 'y')",
+        left_alone=b"import random\nrandom._inst.seed(1)",
+    ),
+    Rule(
         id="text_as_code",
         severity=MEDIUM,
         why="Hands text to something that runs it.",
