@@ -70,7 +70,7 @@ class _Analysis:
     def __init__(self, walk: NameWalk, rescans: Rescans) -> None:
         self._rescans = rescans
         self._nodes = walk.nodes
-        self._names = walk.names
+        self._names = walk.names()
         self._imports = walk.imports
         self._named = list(walk.notes())
         self._aliases = self._imports.meanings()
