@@ -42,6 +42,7 @@ ATTRIBUTES = _table(
     ("unpickles_literal", ("ForkingPickler",)),
     ("foreign_descriptor", ("connect_read_pipe", "connect_write_pipe")),
     ("introspection", ("get_coro", "temp_original", "get_original")),
+    ("introspection", ("_Printer__filenames", "_Printer__data", "_Printer__lines", "_Printer__setup")),
     ("frame_access", ("_getframe", "_current_frames", "_getframemodulename")),
 )
 """Attributes, of whatever object."""

@@ -31,6 +31,8 @@ _CALLING = frozenset(
     {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "REDUCE", "BUILD", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2"}
 )
 _SENDING_HANDLER = re.compile(r"\b(?:SysLog|Socket|HTTP|SMTP|Datagram|NTEventLog|\*)Handler\b|handlers\.\*Handler")
+_NAMES = re.compile(r"[\w.]+ [\w.]+")
+"""A module and a name in it. `import socket` reads as INST, too, but of a module `mport socket`."""
 _STARTS = (b"\x80", b"c", b"(", b"i", b"V", b"S", b"]", b"}")
 _ANNOTATION_READERS = frozenset({"get_type_hints", "get_annotations", "ForwardRef", "eval_str", "resolve_types"})
 
@@ -48,9 +50,10 @@ def is_pickled_call(data: bytes) -> bool:
         return False
     names: set[str] = set()
     try:
-        for number, (opcode, _, _) in enumerate(pickletools.genops(io.BytesIO(data))):
+        for number, (opcode, named, _) in enumerate(pickletools.genops(io.BytesIO(data))):
             names.add(opcode.name)
-            if number > MAX_OPCODES:
+            prose = opcode.name in {"GLOBAL", "INST"} and not _NAMES.fullmatch(str(named))
+            if number > MAX_OPCODES or prose:
                 return False
     except (ValueError, IndexError, KeyError, UnicodeDecodeError, OverflowError, EOFError):
         return False
