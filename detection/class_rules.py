@@ -23,9 +23,9 @@ _MEMBERSHIP = frozenset({"__instancecheck__", "__subclasscheck__"})
 _COMPARING = frozenset({"__eq__", "__ge__", "__gt__", "__contains__", "__le__", "__lt__"})
 
 
-def class_notes(node: ast.ClassDef) -> Iterator[Note]:
+def class_notes(node: ast.ClassDef, resolver: Resolver) -> Iterator[Note]:
     """Everything that is to be said about one class."""
-    yield from collected_notes(node)
+    yield from collected_notes(node, resolver)
     methods = [each for each in node.body if isinstance(each, ast.FunctionDef)]
     for method in methods:
         if method.name in _REDUCING and not _rebuilds_itself(method, node.name):

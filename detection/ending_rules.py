@@ -35,10 +35,12 @@ def registered_notes(node: ast.FunctionDef | ast.AsyncFunctionDef, resolver: Res
         yield note_at("acts_after_end", node, evidence=node.name)
 
 
-def collected_notes(node: ast.ClassDef) -> Iterator[Note]:
-    """`def __del__(self): print(...)`."""
+def collected_notes(node: ast.ClassDef, resolver: Resolver) -> Iterator[Note]:
+    """`def __del__(self)` over what writes a file, or prints what may pass for a record of results."""
     for statement in node.body:
-        if isinstance(statement, ast.FunctionDef) and statement.name == "__del__" and _body_writes(statement):
+        if not isinstance(statement, ast.FunctionDef) or statement.name != "__del__":
+            continue
+        if any(_forges(part, resolver) for line in statement.body for part in within(line)):
             yield note_at("acts_after_end", statement, evidence="__del__")
 
 
@@ -75,10 +77,6 @@ def _is_record(part: ast.AST) -> bool:
         text = part.value.decode("ascii", "replace") if isinstance(part.value, bytes) else str(part.value)
         return text.lstrip().startswith("{")
     return isinstance(part, ast.Dict) or (isinstance(part, ast.Call) and callee(part.func) in {"dumps", "dump"})
-
-
-def _body_writes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    return any(_is_writer(part) for line in function.body for part in within(line))
 
 
 def _body_forges(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

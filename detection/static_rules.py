@@ -124,7 +124,7 @@ class _Analysis:
         return registered_notes(node, self._resolver)
 
     def _look_at_class(self, node: ast.ClassDef) -> Iterator[Note]:
-        return class_notes(node)
+        return class_notes(node, self._resolver)
 
     def _look_at_loop(self, node: ast.For | ast.While) -> Iterator[Note]:
         return loop_notes(node, self._resolver)

@@ -158,6 +158,8 @@ async def _entrance(cluster: Cluster, namespace: str) -> Seen:
     try:
         await cluster.read(f"/api/v1/namespaces/{namespace}/pods/no-such-pod/exec", {"command": "true"})
     except Refused as error:
+        if f'namespaces "{namespace}" not found' in error.words:  # the policy cannot be asked, and refuses for that
+            return Seen(Holds.UNKNOWN, f"there is no namespace {namespace}")
         return Seen(Holds.YES, f"exec was tried and refused: {error.words}")
     except NotFound:
         return Seen(Holds.NO, "exec was tried, and only the pod that it named was missing")

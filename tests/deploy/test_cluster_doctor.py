@@ -89,6 +89,13 @@ async def test_what_a_namespace_lacks_is_said_and_nothing_else(control: str, wor
     assert all(observations[name].seen for name in expected)
 
 
+async def test_of_a_namespace_that_is_not_there_no_control_is_said_to_hold(world: World) -> None:
+    observations = await seen_in(world, "airlock-no-such-namespace")
+
+    assert not {"nobody enters a pod", "pod security", "quota", "network policy"} - failing(observations)
+    assert observations["nobody enters a pod"].seen == "there is no namespace airlock-no-such-namespace"
+
+
 async def test_the_weakened_pods_that_are_taken_are_named(world: World, namespace: str) -> None:
     world.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce-")
 
