@@ -79,10 +79,13 @@ def lies_in(place: Place, spans: list[Span]) -> bool:
 def own_classes(nodes: Nodes, names: AbstractSet[str]) -> set[str]:
     """Those of `names` that are a plain class of the script and never anything else."""
     defined: set[str] = set()
-    other = {node.id for node in nodes.of(ast.Name) if node.id in names and not isinstance(node.ctx, ast.Load)}
+    other: set[str] = set()
     for node in nodes.of(ast.ClassDef):
         plain = not node.decorator_list and not node.keywords and node.name not in defined
         (defined if plain else other).add(node.name)
+    if not (defined & names) - other:
+        return set()
+    other |= {node.id for node in nodes.of(ast.Name) if node.id in names and not isinstance(node.ctx, ast.Load)}
     for node in nodes.of(*BINDERS):
         bound = _bound_by(node)
         if bound == "*":

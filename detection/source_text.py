@@ -26,8 +26,11 @@ _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u2060-\u2064\u206a-\u206f\u3164\ufeff\uffa0\U000e0000-\U000e007f]"
 )
-_JOINERS = re.compile("(?<![^\x00-\x7f])[\u200c\u200d\ufe00-\ufe0f]")
-"""Joiners and variation selectors belong to emoji and to several scripts; after plain ASCII they hide something."""
+_JOINERS = re.compile("[\u200c\u200d\ufe00-\ufe0f](?<![^\x00-\x7f].)")
+"""Joiners and variation selectors belong to emoji and to several scripts; after plain ASCII they hide something.
+
+What stands before one is looked at last: asked first, it would be asked of every character.
+"""
 _JOINING = re.compile("[\u200c\u200d\ufe00-\ufe0f]")
 _KNOWN = frozenset(dir(builtins)) | frozenset(ATTRIBUTES) | frozenset(BUILTIN_NAMES) | sys.stdlib_module_names
 _OVERRIDES = re.compile("[\u202a\u202b\u202d\u202e\u2066-\u2068]")
@@ -67,10 +70,11 @@ def character_notes(source: bytes) -> Iterator[Note]:
     if _BIDI.search(odd) and (found := _BIDI.search(text)):
         yield _in_text("bidi_character", text, found.start())
         yield from _reordered(text)
-    if not (_INVISIBLE.search(odd) or _JOINING.search(odd)):
-        return
-    hidden = (found for found in _INVISIBLE.finditer(text) if not _is_part_of_a_flag(text, found.start()))
-    if found := next(hidden, None) or _JOINERS.search(text):
+    hidden = _INVISIBLE.finditer(text) if _INVISIBLE.search(odd) else ()
+    found = next((each for each in hidden if not _is_part_of_a_flag(text, each.start())), None)
+    if found is None and _JOINING.search(odd):
+        found = _JOINERS.search(text)
+    if found is not None:
         yield _in_text("invisible_character", text, found.start())
 
 
@@ -83,6 +87,11 @@ def _reordered(text: str) -> Iterator[Note]:
                 return
 
 
+def may_name(source: bytes) -> bool:
+    """Whether a name in a script can have other letters than those of ASCII: an arrow or an emoji is in texts alone."""
+    return not source.isascii() and any(f"_{each}".isidentifier() for each in _wide_characters(source))
+
+
 def lookalike_note(source: bytes, names: set[str]) -> Note | None:
     """A name written with letters that only normalisation turns into the ASCII name that Python uses."""
     if source.isascii():
@@ -90,7 +99,8 @@ def lookalike_note(source: bytes, names: set[str]) -> Note | None:
     if not any(map(_becomes_ascii, _wide_characters(source))):
         return None
     text = source.decode("utf-8").removeprefix("\ufeff")
-    words = {word for word in _WIDE_WORD.findall(text) if not word.isascii()}
+    lines = (line for line in text.split("\n") if not line.isascii())
+    words = {word for line in lines for word in _WIDE_WORD.findall(line) if not word.isascii()}
     suspects = {word for word in words if unicodedata.normalize("NFKC", word) in names and _becomes_ascii(word)}
     if not suspects:
         return None
