@@ -17,7 +17,7 @@ from detection.static_tables import CREDENTIAL_VARIABLE, NETWORK_CALLS
 from detection.templates import template
 
 _OF_MACHINE = frozenset({"answers", "machine", "source", "environment"})
-_OTHERS_DATA = _OF_MACHINE | {"files", "listing", "library"}
+_OTHERS_DATA = _OF_MACHINE | {"files", "listing", "library", "work directory"}
 """What a body or a parameter may be made from; an address is often kept in a file."""
 _SENDING = frozenset(
     {"post", "put", "patch", "request", "request_encode_body", "request_encode_url", "upload", "fetch"}

@@ -16,7 +16,7 @@ ORIGINS: Mapping[str, str] = kinds(
     (
         "machine",
         """socket.gethostname socket.getfqdn platform.node platform.uname platform.platform os.uname os.getlogin
-        os.getuid getpass.getuser uuid.getnode os.getcwd os.getcwdb os.getpid os.getppid os.geteuid os.getgid
+        os.getuid getpass.getuser uuid.getnode os.getpid os.getppid os.geteuid os.getgid
         os.getgroups socket.if_nameindex os.sysconf os.confstr os.getloadavg platform.version platform.release
         sys.version sys.flags platform.freedesktop_os_release sys.platform platform.machine platform.processor
         platform.system""",
@@ -35,6 +35,7 @@ ORIGINS: Mapping[str, str] = kinds(
         importlib.metadata.distribution importlib.metadata.files importlib.resources.files
         sys.executable shutil.which os.get_exec_path os.defpath""",
     ),
+    ("work directory", "os.getcwd os.getcwdb"),
     ("arguments", "sys.argv builtins.input"),
     (
         "temporary",

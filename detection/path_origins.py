@@ -69,7 +69,7 @@ def _is_theirs(made_of: Origin) -> bool:
     """Whether files that were found are the platform's or the user's, not what the script has made."""
     if "temporary" in made_of.kinds:
         return False
-    if made_of.kinds & {"machine", "source", "library"}:
+    if made_of.kinds & {"machine", "work directory", "source", "library"}:
         return True
     return any(_CODE.search(text) or _WIDE.match(text) for text in made_of.texts if len(text) <= MAX_NAME)
 
