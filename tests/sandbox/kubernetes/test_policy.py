@@ -139,7 +139,8 @@ def a_policy_with(world: World, name: str, variables: Mapping[str, str]) -> Gene
     """A namespace of its own, guarded by a copy of a policy with other variables: what an overlay would set."""
     with namespace_of_its_own(world, EXECUTIONS) as namespace:
         rendered = yaml.safe_load_all(world.kubectl("kustomize", str(LAPTOP)).stdout)
-        objects = [each for each in rendered if each["metadata"]["name"] == name]
+        admission = [each for each in rendered if each["kind"].startswith("ValidatingAdmissionPolicy")]
+        objects = [each for each in admission if each["metadata"]["name"] == name]
         for each in objects:
             each["metadata"]["name"] = namespace
             if each["kind"] == "ValidatingAdmissionPolicy":
