@@ -1,4 +1,4 @@
-"""Parts of the cluster that restart at each named point of a run: no line is lost, none doubled, nothing runs twice."""
+"""An API server that restarts at each named point of a run: no line is lost, none doubled, nothing runs twice."""
 
 from __future__ import annotations
 
@@ -131,19 +131,3 @@ async def test_an_api_server_that_restarts_costs_no_line_and_doubles_none(
     assert [processes_of_seed(seed) for seed in seeds.values()] == [[]] * len(seeds)
     for request in requests.values():
         world.remove_pod(world.placement().namespace, pod_name(request.run_id))
-
-
-async def test_parts_that_restart_one_after_the_other_cost_no_line_and_double_none(world: World) -> None:
-    count = 800
-    script = f"import time\nfor n in range({count}):\n    print(n, flush=True)\n    time.sleep(0.03)\n"
-    seen = Seen()
-    async with KubernetesSandbox.opened(world.kubeconfig, world.placement(), ENVIRONMENTS) as sandbox:
-        running = asyncio.create_task(seen.run(sandbox, a_run(script, timeout_seconds=120)))
-        await asyncio.wait_for(seen.printed.wait(), 60)
-        for component in ("kubelet", "containerd", "etcd", "apiserver"):
-            for action in ("kill", "start"):
-                await asyncio.to_thread(control, action, component)
-        report = await asyncio.wait_for(running, 180)
-
-    assert seen.lines == [str(n) for n in range(count)]
-    assert (report.outcome, report.receipt) == (RunOutcome.COMPLETED, True)
